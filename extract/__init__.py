@@ -1,0 +1,1 @@
+"""Videos to features: corpus readers, frames, encoders and feature shards. Knows nothing of Luigi or keys."""

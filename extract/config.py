@@ -1,0 +1,161 @@
+"""Config sections of extraction, as frozen pydantic models that need neither torch nor numpy.
+
+Every field says what it is to a stage's key: `What` decides values and is in keys, `Where` is a path
+(in keys by the digest of what lies there), `How` changes how values are computed, not which (never in keys).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+
+T = TypeVar("T")
+What = Annotated[T, "what"]
+Where = Annotated[T, "where"]
+How = Annotated[T, "how"]
+
+
+class Section(BaseModel):
+    """Base of every config section: immutable, unknown keys refused, field docstrings kept as descriptions."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+# sha256 of OpenAI's checkpoints as their download addresses give it, and the input size in pixels: with these
+# a key needs neither the download nor torch. tests/extract/test_encoders.py compares them with the clip package.
+OPENAI_MODELS = {
+    "RN50": ("afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762", 224),
+    "RN101": ("8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599", 224),
+    "RN50x4": ("7e526bd135e493cef0776de27d5f42653e6b4c8bf9e0f653bb11773263205fdd", 288),
+    "RN50x16": ("52378b407f34354e150460fe41077663dd5b39c54cd0bfd2b27167a4a06ec9aa", 384),
+    "RN50x64": ("be1cfb55d75a9666199fb2206c106743da0f6468c9d327f3e0d0a543a9919d9c", 448),
+    "ViT-B/32": ("40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af", 224),
+    "ViT-B/16": ("5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f", 224),
+    "ViT-L/14": ("b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836", 224),
+    "ViT-L/14@336px": ("3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02", 336),
+}
+
+
+def _resolve(value: str | Path, info: ValidationInfo) -> Path:
+    """Relative paths start from the folder of the config file, which the loader gives as context."""
+    return (info.context or {}).get("folder", Path()) / Path(value).expanduser()
+
+
+def _existing(value: str | Path | None, info: ValidationInfo) -> Path | None:
+    if value is None or not isinstance(value, str | Path):
+        return value
+    path = _resolve(value, info)
+    if not path.exists():
+        raise ValueError(f"there is no file or folder {path}")
+    return path
+
+
+def _weights(value: str, info: ValidationInfo) -> str:
+    if value == "toyclip" or value in OPENAI_MODELS:
+        return value
+    path = _resolve(value, info)
+    if not path.is_file():
+        raise ValueError(f"is neither 'toyclip', nor an OpenAI model ({', '.join(OPENAI_MODELS)}), nor the file {path}")
+    return str(path)
+
+
+ExistingPath = Annotated[Path, BeforeValidator(_existing)]
+Weights = Annotated[str, AfterValidator(_weights)]
+
+
+class DataConfig(Section):
+    """[data]: which videos and captions."""
+
+    kind: What[Literal["toyworld", "msrvtt", "folder"]] = "toyworld"
+    """`toyworld` renders its own clips; `msrvtt` reads the official JSON; `folder` a CSV or JSON Lines file."""
+    videos: Where[ExistingPath | None] = None
+    """Folder of the video files. Not used by `toyworld`."""
+    annotations: Where[ExistingPath | None] = None
+    """`videodatainfo.json` for `msrvtt`; a `.csv` or `.jsonl` file for `folder`."""
+    commonsense: Where[ExistingPath | None] = None
+    """V2C's `V2C_MSR-VTT_caption.json`, for `msrvtt` with commonsense aspects."""
+    split: Where[ExistingPath | None] = None
+    """V2C's `v2c_info.json`, to use its split instead of the one the annotations give."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> DataConfig:
+        if self.kind != "toyworld" and (self.videos is None or self.annotations is None):
+            raise ValueError(f"kind {self.kind!r} needs both `videos` and `annotations`")
+        return self
+
+
+class ToyWorldConfig(Section):
+    """[toyworld]: the demo's own videos."""
+
+    clips: What[Annotated[int, Field(ge=20)]] = 600
+    """How many clips to render."""
+    seed: What[int] = 0
+    """Seed of scenes, captions and split."""
+
+
+class ToyClipConfig(Section):
+    """[toyclip]: the small CLIP that the demo trains for itself."""
+
+    steps: What[Annotated[int, Field(ge=1)]] = 600
+    """Optimizer steps."""
+    seed: What[int] = 0
+    """Seed of initial weights and batches."""
+
+
+class DecodeConfig(Section):
+    """[decode]: which frames of a video, and what happens to videos that do not decode."""
+
+    sampling: What[Literal["uniform", "fps"]] = "uniform"
+    """`uniform`: a fixed number of frames over the whole video; `fps`: at a fixed rate, up to `frames`."""
+    frames: What[Annotated[int, Field(ge=1, le=4096)]] = 20
+    """Frames a video (`uniform`), or the most (`fps`)."""
+    fps: What[Annotated[float, Field(gt=0)]] = 2.0
+    """Frames a second, for `fps` sampling only."""
+    placement: What[Literal["centres", "ends"]] = "centres"
+    """`uniform` frames at the centres of equal segments, or from the first frame to the last (as V2C)."""
+    keep: How[bool] = True
+    """Keep decoded frames once they are embedded, so that another encoder needs no decoding."""
+    max_failures: How[Annotated[float, Field(ge=0, le=1)]] = 0.2
+    """Share of videos that may fail to decode before the run is stopped with an error."""
+    retry_failed: How[Annotated[int, Field(ge=0)]] = 0
+    """A number: failures recorded under a lower one are tried again."""
+    timeout: How[Annotated[float, Field(gt=0)]] = 120.0
+    """Seconds that the demuxer or ffmpeg may take for one video."""
+    max_pixels: How[Annotated[int, Field(gt=0)]] = 8192 * 8192
+    """Pixels that one frame of a video may have, before resizing."""
+
+
+class EncoderConfig(Section):
+    """[encoder]: the frozen image encoder, and the geometry of its input."""
+
+    weights: Where[Weights] = "ViT-B/16"
+    """`toyclip`, the name of an OpenAI model (downloaded when first needed), or the path of a checkpoint."""
+    pixels: What[Annotated[int, Field(ge=16, le=1024)]] = 224
+    """Height and width of the encoder's input."""
+    interpolation: What[Literal["bicubic", "bilinear"]] = "bicubic"
+    """Pillow's filter that resizes the shorter side to `pixels`."""
+    crop: What[Literal["center"]] = "center"
+    """What is cut from the resized frame."""
+    device: How[str] = "auto"
+    """`auto` (CUDA where there is one), `cpu`, `cuda`, `cuda:1` …"""
+    precision: How[Literal["auto", "fp32", "bf16", "fp16"]] = "auto"
+    """`auto`: fp16 on CUDA; on the CPU bf16 where the processor multiplies it, else fp32."""
+    batch_size: How[Annotated[int, Field(ge=1)]] = 32
+    """Frames (or captions) a batch."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> EncoderConfig:
+        if self.weights in OPENAI_MODELS and self.pixels != (pixels := OPENAI_MODELS[self.weights][1]):
+            raise ValueError(f"{self.weights} takes {pixels} pixels, not {self.pixels}: set encoder.pixels = {pixels}")
+        return self
+
+
+class TextEncoderConfig(Section):
+    """[text_encoder]: the frozen text encoder whose caption embeddings Vis2Text learns to predict (eq. 5)."""
+
+    weights: Where[Weights] = "ViT-B/16"
+    """As `encoder.weights`."""

@@ -1,0 +1,303 @@
+"""Reads videos and captions of any source into one table: id, digest, split, captions, aspects. No paths in it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from extract.config import DataConfig
+
+ASPECTS = ("intention", "effect", "attribute")
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "validate": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+VIDEO_SUFFIXES = (
+    ".3gp",
+    ".avi",
+    ".flv",
+    ".m4v",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".mts",
+    ".ogv",
+    ".ts",
+    ".webm",
+    ".wmv",
+)
+
+
+class CorpusError(ValueError):
+    """The annotations or the videos can't be used: the message says which file and what to do."""
+
+
+@dataclass(frozen=True)
+class Video:
+    """One row of the corpus. `id` is what the annotation calls the video, `digest` the sha256 of its file."""
+
+    id: str
+    digest: str
+    split: str
+    captions: tuple[str, ...]
+    aspects: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass
+class _Entry:
+    split: str | None = None
+    captions: list[str] = field(default_factory=list)
+    aspects: dict[str, list[str]] = field(default_factory=dict)
+
+
+def find_videos(folder: Path) -> dict[str, Path]:
+    """All video files below a folder, by their path inside it (with `/`)."""
+    found = {}
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        for name in sorted(names):
+            if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES and not name.startswith("."):
+                path = Path(place, name)
+                found[path.relative_to(folder).as_posix()] = path
+    return found
+
+
+def match(ids: Iterable[str], files: Iterable[str]) -> dict[str, str]:
+    """Which file each id means: the one of that path, else the only one of that name without its suffix.
+
+    Ids without a file are left out. Raises CorpusError if two files could be meant.
+    """
+    files = list(files)
+    exact, stems = set(files), {}
+    for file in files:
+        stems.setdefault(PurePosixPath(file).stem, []).append(file)
+        stems.setdefault(str(PurePosixPath(file).with_suffix("")), []).append(file)
+    matched = {}
+    for name in ids:
+        candidates = {name} if name in exact else set(stems.get(name, ()))
+        if len(candidates) > 1:
+            raise CorpusError(f"video {name!r} could be any of {', '.join(sorted(candidates))}: write its path")
+        if candidates:
+            matched[name] = candidates.pop()
+    return matched
+
+
+def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], list[str]]:
+    """Read the annotations of a source.
+
+    Args:
+        data: section [data]; `kind` "toyworld" is read as "folder".
+        digests: sha256 of every video file, by its path inside the folder of videos.
+
+    Returns:
+        the videos that have a file and a caption, sorted by id, and notes for a person on what was left out.
+
+    Raises:
+        CorpusError: annotations that can't be read, or no video left.
+    """
+    if data.annotations is None:
+        raise CorpusError("data.annotations is not set: name the file of captions")
+    entries = _read_msrvtt(data.annotations) if data.kind == "msrvtt" else _read_rows(data.annotations)
+    if data.commonsense:
+        _add_commonsense(entries, data.commonsense)
+    if data.split:
+        _set_v2c_split(entries, data.split)
+    files = match(entries, digests)
+    left_out = {
+        "no file in the folder of videos": [name for name in entries if name not in files],
+        "no caption": [name for name in files if not entries[name].captions],
+    }
+    notes = [f"{len(names)} videos left out, {why}: {_examples(names)}" for why, names in left_out.items() if names]
+    unnamed = sorted(set(digests) - set(files.values()))
+    if unnamed:
+        notes.append(f"{len(unnamed)} video files left out, not in {data.annotations.name}: {_examples(unnamed)}")
+    videos = [
+        Video(
+            id=name,
+            digest=digests[files[name]],
+            split=entry.split or _draw_split(name),
+            captions=tuple(entry.captions),
+            aspects={aspect: tuple(texts) for aspect, texts in sorted(entry.aspects.items())},
+        )
+        for name, entry in sorted(entries.items())
+        if name in files and entry.captions
+    ]
+    if not videos:
+        raise CorpusError(f"{data.annotations}: none of its {len(entries)} videos has a file; {'; '.join(notes)}")
+    return videos, notes
+
+
+def locate(ids: Iterable[str], folder: Path) -> dict[str, Path]:
+    """The file of each id in a folder of videos; ids without one are left out."""
+    files = find_videos(folder)
+    return {name: files[file] for name, file in match(ids, files).items()}
+
+
+def _examples(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+
+
+def _clean(text: Any) -> str:
+    """A caption on one line: control characters, halves of surrogate pairs and runs of blanks become one blank."""
+    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", " ", str(text)).split())
+
+
+def _split(name: Any, where: str) -> str:
+    try:
+        return SPLITS[str(name).strip().lower()]
+    except KeyError:
+        raise CorpusError(f"{where}: split {name!r} is none of {', '.join(SPLITS)}") from None
+
+
+def _draw_split(name: str) -> str:
+    """80 % train, 10 % val, 10 % test, by the hash of the id: adding videos moves none."""
+    draw = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % 10
+    return "val" if draw == 8 else "test" if draw == 9 else "train"
+
+
+def load_json(path: Path) -> Any:
+    """The JSON in a file; raises CorpusError that names the file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CorpusError(f"{path}: can't be read as JSON: {error}") from None
+
+
+def _read_msrvtt(path: Path) -> dict[str, _Entry]:
+    """MSR-VTT's official layout: {"videos": [{video_id, split}], "sentences": [{video_id, caption}]}."""
+    tree = load_json(path)
+    try:
+        entries = {v["video_id"]: _Entry(_split(v["split"], f"{path}: {v['video_id']}")) for v in tree["videos"]}
+        sentences = [(sentence["video_id"], _clean(sentence["caption"])) for sentence in tree["sentences"]]
+    except (KeyError, TypeError) as error:
+        raise CorpusError(f"{path}: not in MSR-VTT's layout, lacks {error}") from None
+    for name, caption in sentences:
+        if name in entries and caption:
+            entries[name].captions.append(caption)
+    return entries
+
+
+def _read_rows(path: Path) -> dict[str, _Entry]:
+    """A CSV or JSON Lines file with `video`, `caption` and optionally `split` and aspects; a row a caption."""
+    entries: dict[str, _Entry] = {}
+    for where, row in _rows(path):
+        name = row.get("video")
+        if not isinstance(name, str) or not name.strip():
+            raise CorpusError(f"{where}: no `video`; the columns are video, caption, split, {', '.join(ASPECTS)}")
+        entry = entries.setdefault(name.strip(), _Entry())
+        if row.get("split"):
+            split = _split(row["split"], where)
+            if entry.split not in (None, split):
+                raise CorpusError(f"{where}: {name} is in split {split} here and in {entry.split} before")
+            entry.split = split
+        if caption := _clean(row.get("caption") or ""):
+            entry.captions.append(caption)
+        for aspect in ASPECTS:
+            text = _clean(row.get(aspect) or "")
+            if text and text not in entry.aspects.setdefault(aspect, []):
+                entry.aspects[aspect].append(text)
+    for entry in entries.values():
+        entry.aspects = {aspect: texts for aspect, texts in entry.aspects.items() if texts}
+    return entries
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict]]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            if path.suffix.lower() == ".csv":
+                reader = csv.DictReader(file)
+                if "video" not in (reader.fieldnames or ()):
+                    raise CorpusError(f"{path}, line 1: no column `video`; it needs video and caption")
+                for row in reader:
+                    yield f"{path}, line {reader.line_num}", row
+            else:
+                for number, line in enumerate(file, 1):
+                    if line.strip():
+                        row = json.loads(line)
+                        if not isinstance(row, dict):
+                            raise CorpusError(f"{path}, line {number}: not a JSON object")
+                        yield f"{path}, line {number}", row
+    except json.JSONDecodeError as error:
+        raise CorpusError(f"{path}, line {number}: not JSON: {error.msg}") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{path}: can't be read: {error}") from None
+
+
+def _add_commonsense(entries: dict[str, _Entry], path: Path) -> None:
+    """V2C's annotations: {video: [{"intention": [[raw, tokens], …], "effect": …, "attribute": …}, …]}."""
+    for name, captions in load_json(path).items():
+        for caption in captions if name in entries else ():
+            for aspect in ASPECTS:
+                texts = entries[name].aspects.setdefault(aspect, [])
+                for raw, *_ in caption.get(aspect, ()):
+                    if (text := _clean(raw)) and text not in texts:
+                        texts.append(text)
+    for entry in entries.values():
+        entry.aspects = {aspect: texts for aspect, texts in entry.aspects.items() if texts}
+
+
+def _set_v2c_split(entries: dict[str, _Entry], path: Path) -> None:
+    """V2C's `v2c_info.json`: {"videos": {"train": [3, …], "val": […], "test": […]}}; other videos are left out."""
+    try:
+        splits = {
+            f"video{number}": _split(s, str(path)) for s, ids in load_json(path)["videos"].items() for number in ids
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CorpusError(f"{path}: not in the layout of v2c_info.json, lacks {error}") from None
+    for name in list(entries):
+        if name in splits:
+            entries[name].split = splits[name]
+        else:
+            del entries[name]
+
+
+def caption_items(captions: Mapping[str, Iterable[str]]) -> list[tuple[str, str]]:
+    """Each distinct caption once, sorted, as (text, sha256 of its UTF-8)."""
+    texts = sorted({text for video in captions.values() for text in video})
+    return [(text, hashlib.sha256(text.encode()).hexdigest()) for text in texts]
+
+
+def write(videos: Iterable[Video], folder: Path) -> None:
+    """Write the table as one file a part and split, so that each part has a digest of its own.
+
+    `videos.<split>.json` [[id, digest], …]; `captions.<split>.json` {id: [caption, …]};
+    `aspects.<split>.json` {id: {aspect: [text, …]}}.
+    """
+    videos = list(videos)
+    for split in ("train", "val", "test"):
+        mine = [video for video in videos if video.split == split]
+        dump_json(folder / f"videos.{split}.json", [[video.id, video.digest] for video in mine])
+        dump_json(folder / f"captions.{split}.json", {video.id: video.captions for video in mine})
+        dump_json(folder / f"aspects.{split}.json", {video.id: video.aspects for video in mine if video.aspects})
+
+
+def dump_json(path: Path, value: Any) -> None:
+    """Write JSON, the same bytes for the same value."""
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def load(videos: Path, captions: Path, aspects: Path, keep: Iterable[str] | None = None) -> list[Video]:
+    """Read one split back from its three files, which `write` made; only the digests in `keep`, if given."""
+    keep = None if keep is None else set(keep)
+    split = videos.name.split(".")[1]
+    texts, sides = json.loads(captions.read_text("utf-8")), json.loads(aspects.read_text("utf-8"))
+    return [
+        Video(name, digest, split, tuple(texts[name]), {a: tuple(t) for a, t in sides.get(name, {}).items()})
+        for name, digest in json.loads(videos.read_text("utf-8"))
+        if keep is None or digest in keep
+    ]

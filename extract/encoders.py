@@ -1,0 +1,211 @@
+"""Frozen CLIP encoders: frames and captions in, un-normalised embeddings out, the numbers of OpenAI's module."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import warnings
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from extract.config import OPENAI_MODELS
+from extract.device import Device, Precision, resolve
+
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
+    import clip
+    import clip.clip
+    import clip.model
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class Encoder:
+    """An image and text encoder on its device.
+
+    Attributes:
+        width: of an embedding, the same for frames and captions.
+        pixels: height and width of the frames it takes.
+        where: device and precision it computes with.
+    """
+
+    def __init__(self, model: clip.model.CLIP, where: Device):
+        self.model = model.requires_grad_(False).eval().to(where.device)
+        self.where = where
+        if isinstance(model.visual, clip.model.VisionTransformer):
+            # Else autocast would leave the residual stream in 16 bits, which loses more than all products do.
+            model.visual.conv1.register_forward_hook(lambda module, inputs, output: output.float())
+        self.width: int = model.text_projection.shape[1]
+        self.pixels: int = model.visual.input_resolution
+
+    @torch.inference_mode()
+    def encode(self, frames: np.ndarray) -> np.ndarray:
+        """Embed a batch of frames as `encode_image` does.
+
+        Args:
+            frames: uint8 RGB, (B, pixels, pixels, 3).
+
+        Returns:
+            float32, (B, width), un-normalised.
+
+        Raises:
+            ValueError: for frames of another size or type.
+        """
+        if frames.dtype != np.uint8 or frames.shape[1:] != (self.pixels, self.pixels, 3):
+            raise ValueError(
+                f"the encoder takes uint8 frames of {self.pixels} x {self.pixels} x 3, not {frames.dtype} of "
+                f"{' x '.join(map(str, frames.shape[1:]))}"
+            )
+        if len(frames) == 0:
+            return np.empty((0, self.width), np.float32)
+        images = normalize(torch.tensor(frames, device=self.where.device))  # (B, 3, pixels, pixels)
+        with self.where.autocast():
+            embeddings = self.model.encode_image(images)  # (B, D)
+        return embeddings.float().cpu().numpy()
+
+    @torch.inference_mode()
+    def encode_text(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
+        """Embed captions as `encode_text` does; those longer than the context are truncated as by `clip.tokenize`.
+
+        Attention is causal and the embedding is read at the end token, so positions behind it change nothing: batches
+        are sorted by length and cut to their longest caption.
+
+        Args:
+            texts: T captions.
+            batch_size: captions a batch.
+
+        Returns:
+            float32, (T, width), un-normalised, in the order of `texts`.
+        """
+        embeddings = np.empty((len(texts), self.width), np.float32)
+        if len(texts) == 0:
+            return embeddings
+        tokens = clip.tokenize(list(texts), context_length=self.model.context_length, truncate=True)  # (T, context)
+        lengths = tokens.argmax(dim=1) + 1  # the end token has the highest number
+        for batch in lengths.argsort(stable=True).split(batch_size):
+            shortened = tokens[batch, : int(lengths[batch].max())].to(self.where.device)
+            with self.where.autocast():
+                embeddings[batch.numpy()] = self.model.encode_text(shortened).float().cpu().numpy()
+        return embeddings
+
+
+def load(weights: str | Path, pixels: int, device: str = "auto", precision: Precision = "auto") -> Encoder:
+    """Load a CLIP in fp32.
+
+    Args:
+        weights: name of an OpenAI model (downloaded when first needed, to ~/.cache/clip), or the path of a checkpoint
+            in OpenAI's format: a state dict saved by torch, or their TorchScript archive.
+        pixels: height and width of the frames that it will be given.
+        device, precision: see `extract.device.resolve`.
+
+    Raises:
+        ValueError: if there is no such model, the file is no CLIP checkpoint, or it takes frames of another size.
+    """
+    where = resolve(device, precision)
+    model = build(read_state(_find(str(weights))), str(weights))
+    if model.visual.input_resolution != pixels:
+        raise ValueError(
+            f"{weights} takes frames of {model.visual.input_resolution} pixels, but encoder.pixels is {pixels}"
+        )
+    return Encoder(model, where)
+
+
+def normalize(frames: torch.Tensor) -> torch.Tensor:
+    """CLIP's normalisation: uint8 (B, H, W, 3) → float32 (B, 3, H, W), on the same device."""
+    images = frames.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+    mean, std = (torch.tensor(values, device=frames.device)[:, None, None] for values in (MEAN, STD))
+    return images.sub_(mean).div_(std)
+
+
+def build(state: dict[str, torch.Tensor], name: str) -> clip.model.CLIP:
+    """Build the CLIP that a state dict is of, in fp32: OpenAI's own `build_model` rounds its weights to fp16.
+
+    Args:
+        state: in OpenAI's format; the sizes are read from it.
+        name: of the checkpoint, for the error.
+
+    Raises:
+        ValueError: if it is no CLIP.
+    """
+    state = {key: value.float() for key, value in state.items() if key not in _NOT_WEIGHTS}
+    try:
+        model = clip.model.CLIP(**_geometry(state))
+        model.load_state_dict(state)
+    except (KeyError, IndexError, RuntimeError, ZeroDivisionError) as error:
+        raise ValueError(f"{name} is not a CLIP checkpoint in OpenAI's format: {_one_line(error)}") from error
+    return model
+
+
+def read_state(path: Path) -> dict[str, torch.Tensor]:
+    """Read a checkpoint's tensors, on the CPU and as stored, without running any code in it.
+
+    Raises:
+        ValueError: if the file holds no tensors by name.
+    """
+    try:
+        if _is_torchscript(path):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch would rather have no such archives
+                state = torch.jit.load(path, map_location="cpu").state_dict()
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile, ValueError) as error:
+        raise ValueError(f"{path} is not a CLIP checkpoint in OpenAI's format: {_one_line(error)}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f"{path} is not a CLIP checkpoint in OpenAI's format: it holds no plain state dict")
+    return state
+
+
+_NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # OpenAI's archives have these as buffers
+
+
+def _find(weights: str) -> Path:
+    """The checkpoint's file, downloaded by OpenAI's code if need be."""
+    if weights in OPENAI_MODELS:
+        return Path(clip.clip._download(clip.clip._MODELS[weights], os.path.expanduser("~/.cache/clip")))
+    if not os.path.isfile(weights):
+        raise ValueError(f"there is no checkpoint {weights!r}, and OpenAI's models are {', '.join(OPENAI_MODELS)}")
+    return Path(weights)
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _geometry(state: dict[str, torch.Tensor]) -> dict:
+    """The arguments of `clip.model.CLIP` that give modules of these sizes."""
+    resnet = "visual.proj" not in state
+    width = state["visual.layer1.0.conv1.weight" if resnet else "visual.conv1.weight"].shape[0]
+    positions = state["visual.attnpool.positional_embedding" if resnet else "visual.positional_embedding"].shape[0]
+    patch = 32 if resnet else state["visual.conv1.weight"].shape[-1]
+    return {
+        "embed_dim": state["text_projection"].shape[1],
+        "image_resolution": round((positions - 1) ** 0.5) * patch,
+        "vision_layers": tuple(_count(state, f"visual.layer{i}.") for i in range(1, 5))
+        if resnet
+        else _count(state, "visual.transformer.resblocks."),
+        "vision_width": width,
+        "vision_patch_size": patch,
+        "context_length": state["positional_embedding"].shape[0],
+        "vocab_size": state["token_embedding.weight"].shape[0],
+        "transformer_width": state["ln_final.weight"].shape[0],
+        "transformer_heads": state["ln_final.weight"].shape[0] // 64,
+        "transformer_layers": _count(state, "transformer.resblocks."),
+    }
+
+
+def _count(state: dict[str, torch.Tensor], prefix: str) -> int:
+    """How many numbered blocks there are under a prefix."""
+    return len({key[len(prefix) :].split(".")[0] for key in state if key.startswith(prefix)})
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

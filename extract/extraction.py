@@ -1,0 +1,193 @@
+"""Fills shards: videos to frames, frames to features, captions to embeddings. What fails is listed with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from extract import corpus, encoders, frames, shards
+from extract.config import DecodeConfig, EncoderConfig
+
+Item = tuple[str, str]  # id, sha256 of the source
+
+
+class Sampler:
+    """Reads the sampled frames of videos in a folder; counts what can't be read.
+
+    Args:
+        ids: the videos to come.
+        folder: where they lie.
+        decode, encoder: the sections [decode] and [encoder] (of the latter only the geometry).
+    """
+
+    def __init__(self, ids: Sequence[str], folder: Path, decode: DecodeConfig, encoder: EncoderConfig):
+        self.paths = corpus.locate(ids, folder)
+        self.prober = frames.Prober(decode.timeout, decode.max_pixels)
+        self.settings = {
+            "sampling": decode.sampling,
+            "frames": decode.frames,
+            "fps": decode.fps if decode.sampling == "fps" else 0.0,
+            "placement": decode.placement if decode.sampling == "uniform" else "centres",
+            "pixels": encoder.pixels,
+            "interpolation": encoder.interpolation,
+            "crop": encoder.crop,
+        }
+        self.failures: list[dict[str, str]] = []
+
+    def __enter__(self) -> Sampler:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.prober.close()
+
+    def read(self, item: Item) -> tuple[np.ndarray, np.ndarray] | None:
+        """Frames uint8 (n, pixels, pixels, 3) and times float32 (n,); None, and a failure more, for a bad video."""
+        name, digest = item
+        try:
+            if name not in self.paths:
+                raise frames.VideoError("the file is gone")
+            return frames.read(self.paths[name], self.prober, **self.settings)
+        except frames.VideoError as error:
+            self.failures.append({"id": name, "digest": digest, "reason": str(error)})
+            return None
+
+
+def decode_shard(path: Path, key: str, spec: dict, items: Sequence[Item], folder: Path, config: Any) -> dict:
+    """Write the shard of sampled frames of some videos.
+
+    Args:
+        path, key, spec: of the shard, see `shards.write`.
+        items: (id, digest) of each video.
+        folder: where the videos lie.
+        config: holder of the sections decode and encoder.
+
+    Returns:
+        {"digests": of the videos written, "failures": [{"id", "digest", "reason"}], "content": sha256}.
+    """
+    done, arrays, times = [], [], []
+    with Sampler([name for name, _ in items], folder, config.decode, config.encoder) as sampler:
+        for item in tqdm(items, "decode", unit="video", disable=None):
+            if read := sampler.read(item):
+                done.append(item)
+                arrays.append(read[0])
+                times.append(read[1])
+    info = shards.write(path, items=done, arrays=arrays, times=times, spec=spec, key=key)
+    return _written(info, done, sampler.failures)
+
+
+def embed_frames_shard(
+    path: Path,
+    key: str,
+    spec: dict,
+    items: Sequence[Item],
+    decoded: Any,
+    folder: Path,
+    checkpoint: str,
+    config: Any,
+) -> dict:
+    """Write the shard of frame features of some videos, from their decoded frames.
+
+    Args:
+        decoded: what is decoded: `rows` maps digests to frame shards, `failures` digests to recorded failures.
+            A video that is in neither is decoded here.
+        checkpoint: an OpenAI model name or a path.
+        (the others as for `decode_shard`)
+
+    Returns:
+        as `decode_shard`; failures to decode are copied.
+    """
+    encoder = load_encoder(checkpoint, config.encoder.pixels, config.encoder.device, config.encoder.precision)
+    failures = [decoded.failures[d] for _, d in items if d not in decoded.rows and d in decoded.failures]
+    failures = [{name: failure[name] for name in ("id", "digest", "reason")} for failure in failures]
+    failed = {failure["digest"] for failure in failures}
+    wanted = [item for item in items if item[1] not in failed]
+    done, arrays, times = [], [], []
+    with Sampler([name for name, _ in wanted], folder, config.decode, config.encoder) as sampler:
+        for item, frame_times, rows in encoded(
+            encoder, read_frames(wanted, decoded.rows, sampler), config, len(wanted)
+        ):
+            done.append(item)
+            arrays.append(rows)
+            times.append(frame_times)
+    info = shards.write(path, items=done, arrays=arrays, times=times, spec=spec, key=key)
+    return _written(info, done, failures + sampler.failures)
+
+
+def read_frames(
+    items: Sequence[Item], decoded: Mapping[str, Path], sampler: Sampler
+) -> Iterator[tuple[Item, np.ndarray, np.ndarray]]:
+    """Yield (item, times, frames) of each video, from the frame shards or, where these are gone, from its file."""
+    place, whole = None, None
+    for item in items:
+        if item[1] not in decoded:
+            if read := sampler.read(item):
+                yield item, read[1], read[0]
+            continue
+        if place != decoded[item[1]]:
+            place = decoded[item[1]]
+            whole = shards.read(place)
+        number = whole.digests.index(item[1])
+        yield item, whole.times[whole.offsets[number] : whole.offsets[number + 1]], whole[number]
+
+
+def encoded(
+    encoder: Any, videos: Iterator[tuple[Item, np.ndarray, np.ndarray]], config: Any, total: int
+) -> Iterator[tuple[Item, np.ndarray, np.ndarray]]:
+    """Yield (item, times, features float16 (n, width)); batches of frames cross the borders between videos."""
+    size = config.encoder.batch_size
+    waiting: list[tuple[Item, np.ndarray, int]] = []  # videos whose features are not complete
+    frames_in: list[np.ndarray] = []
+    rows_out: list[np.ndarray] = []
+
+    def embed(least: int) -> None:
+        flat = np.concatenate(frames_in)
+        while len(flat) >= least and len(flat):
+            rows_out.append(encoder.encode(flat[:size]).astype(np.float16))
+            flat = flat[size:]
+        frames_in[:] = [flat]
+
+    def complete() -> Iterator[tuple[Item, np.ndarray, np.ndarray]]:
+        rows = np.concatenate(rows_out) if rows_out else np.empty((0, encoder.width), np.float16)
+        while waiting and waiting[0][2] <= len(rows):
+            item, times, count = waiting.pop(0)
+            yield item, times, rows[:count]
+            rows = rows[count:]
+        rows_out[:] = [rows]
+
+    with tqdm(desc="embed", unit="video", total=total, disable=None) as bar:
+        for item, times, images in videos:
+            waiting.append((item, times, len(images)))
+            frames_in.append(images)
+            if sum(map(len, frames_in)) >= size:
+                embed(least=size)
+                for done in complete():
+                    bar.update()
+                    yield done
+        if frames_in:
+            embed(least=1)
+        for done in complete():
+            bar.update()
+            yield done
+
+
+def embed_captions_shard(path: Path, key: str, spec: dict, items: Sequence[Item], checkpoint: str, config: Any) -> dict:
+    """Write the shard of text embeddings of some captions, whose ids are their texts; as `embed_frames_shard`."""
+    encoder = load_encoder(checkpoint, config.encoder.pixels, config.encoder.device, config.encoder.precision)
+    rows = encoder.encode_text([text for text, _ in items], config.encoder.batch_size)
+    info = shards.write(path, items=items, arrays=list(rows[:, None]), times=None, spec=spec, key=key)
+    return _written(info, items, [])
+
+
+def _written(info: shards.ShardInfo, items: Sequence[Item], failures: list[dict[str, str]]) -> dict:
+    return {"digests": [digest for _, digest in items], "failures": failures, "content": info.content}
+
+
+@lru_cache(maxsize=1)
+def load_encoder(checkpoint: str, pixels: int, device: str, precision: str) -> Any:
+    """The encoder, loaded once a process: with one worker it serves all shards."""
+    return encoders.load(checkpoint, pixels, device, precision)

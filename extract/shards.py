@@ -1,0 +1,356 @@
+"""Feature shards: one immutable HDF5 file of packed rows, readable with plain h5py, checked by digest.
+
+| dataset | type | content |
+|---|---|---|
+| `ids`, `digests` | fixed-length UTF-8, S64 | item id; sha256 of its source |
+| `offsets` | int64 (N+1) | rows of item i are `values[offsets[i]:offsets[i+1]]` |
+| `values` | float16 (rows, width); frames: uint8 (rows, H, W, 3) | contiguous, no filters |
+| `times` | float32 (rows) | seconds from the first frame; 0 for what has no time |
+
+The file's attributes are `format`, `format_version` (a number), `spec` (JSON), `key` and `content`; strings are ASCII
+of fixed length, given as bytes by h5py. `content` is the sha256 of, for each dataset in the order `ids`, `digests`,
+`offsets`, `values`, `times`, the ASCII line `<name> <numpy type string> <dimensions joined by x>\\n` (as
+`values <f2 2560x512`) followed by the elements' bytes in C order, little-endian, strings padded with NUL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+FORMAT, FORMAT_VERSION = "clip4videocap-shard", 1
+DATASETS = ("ids", "digests", "offsets", "values", "times")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class DamagedShard(Exception):
+    """A file that is no shard, or whose content is not what was written."""
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """What a manifest records of a shard."""
+
+    content: str
+    """sha256 of the datasets, hexadecimal."""
+    items: int
+    rows: int
+    width: int
+    """Length of a feature row; of frames: their width in pixels."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Rows of many items in memory: item i's are `values[offsets[i]:offsets[i + 1]]`."""
+
+    values: np.ndarray
+    """float16 (rows, width), or frames, uint8 (rows, H, W, 3)."""
+    offsets: np.ndarray
+    """int64 (N + 1)."""
+    times: np.ndarray
+    """float32 (rows), seconds."""
+    ids: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, item: int) -> np.ndarray:
+        """Item number `item`'s rows."""
+        return self.values[self.offsets[item] : self.offsets[item + 1]]
+
+
+class Shard:
+    """A shard opened for reading, its structure checked. Use as a context manager; not shared between processes.
+
+    Raises:
+        DamagedShard: if the file is not a shard as the table above says, or cannot be read.
+        FileNotFoundError: if there is none.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        with self._damage_named():
+            # A published shard never changes, and locking fails on network file systems.
+            self._file = h5py.File(self.path, "r", locking=False)
+        try:
+            with self._damage_named():
+                self._check_structure()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Shard:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def close(self) -> None:
+        self._file.close()
+
+    @property
+    def values(self) -> h5py.Dataset:
+        """The rows, not yet read: slice it."""
+        return self._file["values"]
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row: (width,) of features, (H, W, 3) of frames."""
+        return self.values.shape[1:]
+
+    @cached_property
+    def times(self) -> np.ndarray:
+        """float32 (rows), seconds."""
+        return self._file["times"][:]
+
+    def read(self, item: int) -> np.ndarray:
+        """Item number `item`'s rows; no digest is checked."""
+        return self.values[self.offsets[item] : self.offsets[item + 1]]
+
+    def read_all(self) -> Features:
+        """Everything, its digest checked. Raises DamagedShard."""
+        with self._damage_named():
+            arrays = {name: self._file[name][()] for name in DATASETS}
+            if (actual := content_digest(arrays)) != self.content:
+                raise ValueError(f"its content has digest {actual[:12]}…, not {self.content[:12]}… as recorded")
+        return Features(arrays["values"], arrays["offsets"], arrays["times"], self.ids, self.digests)
+
+    def check(self) -> None:
+        """Recompute the content digest. Raises DamagedShard if it is not the recorded one."""
+        self.read_all()
+
+    def _check_structure(self) -> None:
+        """Raise ValueError unless the file holds the five datasets, plainly stored, and nothing else."""
+        file = self._file
+        attributes = {name: _attribute(file, name) for name in ("format", "format_version", "spec", "key", "content")}
+        if attributes["format"] != FORMAT:
+            raise ValueError(f"it is no feature shard: its `format` is not {FORMAT!r}")
+        if absent := [name for name, value in attributes.items() if value is None]:
+            raise ValueError(f"it has no attribute {', '.join(absent)}")
+        if attributes["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"it has format version {attributes['format_version']}; {FORMAT_VERSION} is known")
+        if set(file) != set(DATASETS):
+            raise ValueError(f"it holds {', '.join(sorted(file))} instead of {', '.join(DATASETS)}")
+        size = os.path.getsize(self.path)
+        for name in DATASETS:
+            if not isinstance(file.get(name, getlink=True), h5py.HardLink) or not isinstance(file[name], h5py.Dataset):
+                raise ValueError(f"`{name}` is no dataset in the file itself")
+            creation = file[name].id.get_create_plist()
+            if creation.get_layout() != h5py.h5d.CONTIGUOUS or creation.get_external_count():
+                raise ValueError(f"`{name}` is not stored contiguously in the file itself")
+            if file[name].nbytes > size:
+                raise ValueError(f"`{name}` claims {file[name].nbytes} bytes of a file of {size}")
+            if file[name].nbytes and file[name].id.get_storage_size() != file[name].nbytes:
+                raise ValueError(f"`{name}` is not wholly there")
+        ids, digests, offsets, values, times = (file[name] for name in DATASETS)
+        text = h5py.check_string_dtype(ids.dtype)
+        frames = values.dtype == np.uint8 and values.ndim == 4 and values.shape[3] == 3
+        if not (
+            (text is not None and text.encoding == "utf-8" and text.length and ids.ndim == 1)
+            and (digests.dtype == np.dtype("S64") and digests.shape == ids.shape)
+            and (offsets.dtype == np.dtype("<i8") and offsets.shape == (len(ids) + 1,))
+            and (frames or (values.dtype == np.dtype("<f2") and values.ndim == 2))
+            and (times.dtype == np.dtype("<f4") and times.shape == values.shape[:1])
+        ):
+            types = "; ".join(f"{name} {file[name].dtype} {file[name].shape}" for name in DATASETS)
+            raise ValueError(f"its datasets have wrong types or shapes: {types}")
+
+        self.key, self.content = attributes["key"], attributes["content"]
+        self.spec: dict = json.loads(attributes["spec"])
+        self.ids = tuple(name.decode() for name in ids[:])
+        self.digests = tuple(digest.decode() for digest in digests[:])
+        self.offsets = offsets[:]
+        if self.offsets[0] != 0 or self.offsets[-1] != len(values) or (np.diff(self.offsets) < 0).any():
+            raise ValueError("its offsets do not divide its rows")
+        if not all(DIGEST.fullmatch(digest) for digest in self.digests):
+            raise ValueError("a digest is no sha256")
+
+    def _damage_named(self) -> _NameDamage:
+        return _NameDamage(self.path)
+
+
+class _NameDamage:
+    """Context that turns whatever HDF5 or a check raises about a file into DamagedShard, naming the file."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, FileNotFoundError | PermissionError):
+            return
+        if isinstance(error, OSError | KeyError | RuntimeError | ValueError | TypeError):
+            raise DamagedShard(f"{self.path}: {' '.join(str(error).split())}") from error
+
+
+def write(
+    path: str | os.PathLike,
+    *,
+    items: Sequence[tuple[str, str]],
+    arrays: Sequence[np.ndarray],
+    times: Sequence[np.ndarray] | None,
+    spec: dict,
+    key: str,
+) -> ShardInfo:
+    """Write a shard, reopen and check it, and flush it to disk. The same arguments give the same bytes.
+
+    Args:
+        path: a file that does not exist yet; it is removed again if anything fails.
+        items: (id, sha256 of the source) of each item.
+        arrays: each item's rows: features of any float type, (n, width), stored as float16; or frames,
+            uint8 (n, H, W, 3). There may be no items, or items of no rows.
+        times: seconds of each item's rows, (n,); None where there is no time.
+        spec: the recipe, stored as JSON.
+        key: of the artifact.
+
+    Raises:
+        ValueError: for rows of different shapes, features that float16 cannot hold, or an id with a NUL in it.
+        FileExistsError: if the file exists.
+    """
+    content = _datasets(items, arrays, times)
+    digest = content_digest(content)
+    # This generation of HDF5 checksums its own structures, and its files are the same bytes whenever written.
+    new = h5py.File(path, "x", libver=("v110", "v110"))
+    try:
+        with new as file:
+            texts = {"format": FORMAT, "spec": json.dumps(spec, sort_keys=True), "key": key, "content": digest}
+            # Of fixed length: strings of variable length lie where no checksum covers them, and crash HDF5 if damaged.
+            file.attrs.update({name: np.bytes_(text) for name, text in texts.items()})
+            file.attrs["format_version"] = FORMAT_VERSION
+            for name, data in content.items():
+                file.create_dataset(name, data=data)
+        with Shard(path) as shard:
+            shard.check()
+            if shard.content != digest:
+                raise DamagedShard(f"{path}: what was read back is not what was written")
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+    except BaseException:
+        os.unlink(path)
+        raise
+    values = content["values"]
+    return ShardInfo(digest, len(items), len(values), values.shape[-1] if values.ndim == 2 else values.shape[2])
+
+
+def read(path: str | os.PathLike) -> Features:
+    """Read a whole shard. Raises DamagedShard, naming the file, if its digest is not the recorded one."""
+    with Shard(path) as shard:
+        return shard.read_all()
+
+
+def gather(paths: Sequence[str | os.PathLike], digests: Sequence[str]) -> Features:
+    """Collect items from shards, in the order asked for.
+
+    Each shard that holds any is read whole once and its digest checked. Where shards overlap, the first one counts.
+
+    Args:
+        paths: shards of one spec.
+        digests: of the items' sources.
+
+    Raises:
+        KeyError: naming an item that no shard holds.
+        DamagedShard: naming the file.
+        ValueError: if the shards' rows have different shapes.
+    """
+    missing = set(digests)
+    found: dict[str, tuple[str, np.ndarray, np.ndarray]] = {}
+    rows: dict[tuple, os.PathLike | str] = {}
+    empty = np.empty((0, 0), np.float16)
+    for path in paths:
+        with Shard(path) as shard:
+            if len(shard) == 0:
+                continue
+            rows.setdefault((shard.values.dtype.str, shard.row_shape), path)
+            if len(rows) > 1:
+                (first, a), (second, b) = rows.items()
+                raise ValueError(f"shards of different rows cannot be joined: {first} in {a}, {second} in {b}")
+            empty = np.empty((0, *shard.row_shape), shard.values.dtype)
+            if missing.isdisjoint(shard.digests):
+                continue
+            whole = shard.read_all()
+        for item, digest in enumerate(whole.digests):
+            if digest in missing:
+                missing.remove(digest)
+                span = slice(whole.offsets[item], whole.offsets[item + 1])
+                found[digest] = whole.ids[item], whole.values[span], whole.times[span]
+    if missing:
+        raise KeyError(f"{len(missing)} of {len(set(digests))} items are in no shard, among them {min(missing)}")
+    wanted = [found[digest] for digest in digests]
+    return Features(
+        np.concatenate([values for _, values, _ in wanted] or [empty]),
+        np.cumsum([0, *(len(values) for _, values, _ in wanted)], dtype=np.int64),
+        np.concatenate([times for _, _, times in wanted] or [np.empty(0, np.float32)]),
+        tuple(name for name, _, _ in wanted),
+        tuple(digests),
+    )
+
+
+def content_digest(datasets: dict[str, np.ndarray]) -> str:
+    """sha256 of a shard's datasets, as the module's docstring defines it."""
+    digest = hashlib.sha256()
+    for name in DATASETS:
+        data = np.ascontiguousarray(datasets[name])
+        digest.update(f"{name} {data.dtype.str} {'x'.join(map(str, data.shape))}\n".encode("ascii"))
+        digest.update(data.reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
+def _attribute(file: h5py.File, name: str) -> str | int | None:
+    """A scalar attribute, or None; strings of variable length are none, for the reason given in `write`."""
+    if name not in file.attrs:
+        return None
+    attribute = file.attrs.get_id(name)
+    if attribute.shape != () or attribute.dtype.kind not in "Siu":
+        return None
+    value = file.attrs[name]
+    return value.decode() if isinstance(value, bytes) else int(value)
+
+
+def _datasets(items, arrays, times) -> dict[str, np.ndarray]:
+    """The arrays of a shard's datasets; see `write`."""
+    if times is None:
+        times = [np.zeros(len(array)) for array in arrays]
+    if not len(items) == len(arrays) == len(times):
+        raise ValueError(f"{len(items)} items, {len(arrays)} arrays and {len(times)} times do not go together")
+    ids = [name.encode() for name, _ in items]
+    for (name, digest), array, seconds in zip(items, arrays, times, strict=True):
+        if "\0" in name:
+            raise ValueError(f"the id {name!r} holds a NUL")
+        if not DIGEST.fullmatch(digest):
+            raise ValueError(f"{name}: {digest!r} is no sha256")
+        if array.shape[1:] != arrays[0].shape[1:] or array.dtype != arrays[0].dtype:
+            other = f"{arrays[0].dtype} {arrays[0].shape[1:]}"
+            raise ValueError(f"{name}: rows of {array.dtype} {array.shape[1:]} beside {other}")
+        if len(array) != len(seconds):
+            raise ValueError(f"{name}: {len(array)} rows with {len(seconds)} times")
+    offsets = np.cumsum([0, *map(len, arrays)], dtype="<i8")
+    values = np.concatenate(arrays) if len(arrays) else np.empty((0, 0), np.float16)
+    if values.dtype != np.uint8:
+        with np.errstate(over="ignore"):
+            values = values.astype("<f2", copy=False)
+        wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if len(wrong):
+            item = np.searchsorted(offsets, wrong[0], side="right") - 1
+            raise ValueError(f"{items[item][0]}: a feature is not finite, or too large for float16")
+    return {
+        "ids": np.array(ids, h5py.string_dtype("utf-8", max([1, *map(len, ids)]))),
+        "digests": np.array([digest.encode() for _, digest in items], "S64"),
+        "offsets": offsets,
+        "values": values,
+        "times": np.concatenate([np.empty(0), *times]).astype("<f4"),
+    }

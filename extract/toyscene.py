@@ -1,0 +1,176 @@
+"""What happens in each clip of the toy world, the words that tell it, and whether a caption tells it right.
+
+Seven events, each of which has another (or itself) as its reverse in time: `grow` and `shrink`, `push` and `pull`
+are each other's, the rest their own. So a clip of A and then B holds the same frames as one of reversed B and then
+reversed A: no model that ignores time can know the order, or which one of such a pair it saw.
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import permutations
+from typing import TypedDict
+
+COLOURS = ("red", "green", "blue", "yellow")
+SHAPES = ("ball", "ring", "star")
+EVENTS = ("roll", "grow", "shrink", "jump", "push", "pull", "vanish")
+ACTORS = [(colour, shape) for colour in COLOURS for shape in SHAPES]
+
+# One after the other would be the same backwards, hence known without time.
+_UNDONE = ({"grow", "shrink"}, {"push", "pull"})
+
+_VERBS = {
+    "roll": ("rolls along", "rolls away"),
+    "grow": ("grows", "gets bigger"),
+    "shrink": ("shrinks", "gets smaller"),
+    "jump": ("jumps", "hops"),
+    "push": ("pushes the block", "shoves the block"),
+    "pull": ("pulls the block", "drags the block"),
+    "vanish": ("vanishes for a moment", "disappears for a moment"),
+}
+# The word by which a caption is judged: one a phrase, each of one event only.
+_EVENT_OF = {
+    "rolls": "roll",
+    "grows": "grow",
+    "bigger": "grow",
+    "shrinks": "shrink",
+    "smaller": "shrink",
+    "jumps": "jump",
+    "hops": "jump",
+    "pushes": "push",
+    "shoves": "push",
+    "pulls": "pull",
+    "drags": "pull",
+    "vanishes": "vanish",
+    "disappears": "vanish",
+}
+_TEMPLATES = {
+    1: (
+        "a {actor} {0}",
+        "the {actor} {0}",
+        "there is a {actor} that {0}",
+        "here a {actor} {0}",
+        "a {actor} {0} and that is all",
+    ),
+    2: (
+        "a {actor} {0} and then {1}",
+        "the {actor} {0} and then {1}",
+        "there is a {actor} that {0} and then {1}",
+        "first a {actor} {0} and then it {1}",
+        "a {actor} {0} before it {1}",
+    ),
+}
+_INTENTION = {
+    "roll": ("to go to another place", "to get to another place"),
+    "grow": ("to look big", "to be seen by all"),
+    "shrink": ("to look small", "to be overlooked by all"),
+    "jump": ("to reach something high", "to see from high up"),
+    "push": ("to move the block ahead", "to get the block out of the way"),
+    "pull": ("to bring the block along", "to keep the block close"),
+    "vanish": ("to hide", "to play a trick"),
+}
+_EFFECT = {
+    "roll": ("is in another place", "has gone to another place"),
+    "grow": ("is big now", "takes up more space"),
+    "shrink": ("is small now", "takes up less space"),
+    "jump": ("is back where it was", "lands where it was"),
+    "push": ("the block is ahead", "the block has made way"),
+    "pull": ("the block has come along", "the block has followed"),
+    "vanish": ("can be seen again", "is seen again"),
+}
+_ATTRIBUTE = {
+    "roll": ("restless", "curious"),
+    "grow": ("proud", "bold"),
+    "shrink": ("shy", "modest"),
+    "jump": ("lively", "energetic"),
+    "push": ("strong", "pushy"),
+    "pull": ("helpful", "patient"),
+    "vanish": ("secretive", "playful"),
+}
+
+
+class Scene(TypedDict):
+    """The truth about a clip, one line of `scenes.jsonl`."""
+
+    video: str
+    """File name."""
+    split: str
+    """`train`, `val` or `test`."""
+    colour: str
+    """Of the actor."""
+    shape: str
+    """Of the actor."""
+    events: list[str]
+    """One or two of `EVENTS`, in order."""
+    seen: bool
+    """False where train and val never show this actor in any of these events."""
+
+
+def held_out(colour: str, shape: str) -> set[str]:
+    """The two events that train and val never show this actor in; with other actors they show them all, in both orders."""
+    i = ACTORS.index((colour, shape))
+    return {EVENTS[i % 7], EVENTS[(i + 3) % 7]}
+
+
+def scenes(clips: int, seed: int) -> list[Scene]:
+    """Draw the scenes of `clips` clips: about 75 % train, 10 % val, 15 % test; half of test unseen, half of one event.
+
+    Raises:
+        ValueError: fewer than 20 clips, which would leave a split without some kind of clip.
+    """
+    if clips < 20:
+        raise ValueError(f"the toy world needs at least 20 clips, not {clips}")
+    rng = random.Random(f"scenes {seed}")
+    val, test = round(0.1 * clips), max(4, round(0.15 * clips))
+    unseen = test // 2
+    groups = {("train", True): clips - val - test, ("val", True): val}
+    groups |= {("test", True): test - unseen, ("test", False): unseen}
+    drawn = []
+    for (split, seen), size in groups.items():
+        for i in range(size):
+            colour, shape = rng.choice(ACTORS)
+            out = held_out(colour, shape)
+            allowed = [event for event in EVENTS if (event in out) != seen]
+            orders = [pair for pair in permutations(allowed, 1 + i % 2) if set(pair) not in _UNDONE]
+            events = list(rng.choice(orders))
+            drawn.append(Scene(video="", split=split, colour=colour, shape=shape, events=events, seen=seen))
+    rng.shuffle(drawn)
+    return [{**scene, "video": f"clip{i:04d}.mp4"} for i, scene in enumerate(drawn)]
+
+
+def describe(scene: Scene, seed: int) -> list[dict[str, str]]:
+    """Five lines of `captions.jsonl` for a clip: a caption of every template, each with an intention (why it began:
+    of the first event), an effect (how it ended: of the last) and an attribute (of either).
+    """
+    rng = random.Random(f"words {seed} {scene['video']}")
+    first, last = scene["events"][0], scene["events"][-1]
+    lines = []
+    for template in _TEMPLATES[len(scene["events"])]:
+        verbs = [rng.choice(_VERBS[event]) for event in scene["events"]]
+        lines.append(
+            {
+                "video": scene["video"],
+                "split": scene["split"],
+                "caption": template.format(*verbs, actor=f"{scene['colour']} {scene['shape']}"),
+                "intention": rng.choice(_INTENTION[first]),
+                "effect": rng.choice(_EFFECT[last]),
+                "attribute": rng.choice(_ATTRIBUTE[rng.choice(scene["events"])]),
+            }
+        )
+    return lines
+
+
+def judge(caption: str, scene: Scene) -> dict[str, bool]:
+    """Whether a caption tells a scene right, whatever its wording.
+
+    Returns:
+        `actor`: it names this colour and shape and no other; `events`: just these events; `order`: these in this order
+        (for one event the same as `events`); `all`: actor and order.
+    """
+    words = "".join(c if c.isalpha() else " " for c in caption.lower()).split()
+    colours = {word for word in words if word in COLOURS}
+    shapes = {word for word in words if word in SHAPES}
+    told = [_EVENT_OF[word] for word in words if word in _EVENT_OF]
+    actor = colours == {scene["colour"]} and shapes == {scene["shape"]}
+    order = told == list(scene["events"])
+    return {"actor": actor, "events": sorted(told) == sorted(scene["events"]), "order": order, "all": actor and order}

@@ -1,0 +1,156 @@
+"""The demo's own data: short H.264 clips of coloured shapes that act, in the format of "your own videos".
+
+Every clip shows one coloured actor and one grey block, on a plain ground. What a single frame gives away is kept small:
+places, sizes, angles and mirror image are random, start and end states have the same distribution (every event has its
+reverse in time among the events, see `toyscene`), the block is there whether it is moved or not, and clips of one event
+are as long as those of two. What remains: a frame in which the actor is gone shows `vanish`; actor and block touch in
+all clips of `push` and `pull`, elsewhere in about a quarter; an actor off the block's height is a little more often in a
+`jump`; and given *which* two events happen, a frame between them shows their order if one is `grow` or `shrink` (its
+size; sizes before and after overlap only with those of other clips).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import ffmpeg
+import imageio_ffmpeg
+import numpy as np
+from tqdm import tqdm
+
+from extract.toyscene import Scene, describe, scenes
+
+PIXELS = 64
+_BLOCK = (7.0, 12.0)  # width and height in pixels
+_RGB = {"red": (205, 40, 45), "green": (40, 150, 60), "blue": (45, 80, 200), "yellow": (235, 185, 30)}
+_GREY = (110, 110, 115)
+
+
+def render(folder: Path, clips: int, seed: int) -> None:
+    """Write a toy world: `videos/*.mp4`, `captions.jsonl` (five lines a clip) and `scenes.jsonl` (the truth).
+
+    The same arguments give the same bytes with the same ffmpeg.
+
+    Args:
+        folder: made where it is absent.
+        clips: how many, at least 20.
+        seed: of everything random.
+    """
+    (folder / "videos").mkdir(parents=True, exist_ok=True)
+    drawn = scenes(clips, seed)
+    for scene in tqdm(drawn, desc="render", unit="clip", disable=None):
+        rng = random.Random(f"pixels {seed} {scene['video']}")
+        fps = rng.choice((8, 10, 12))
+        frames = draw(scene, round(fps * rng.uniform(2.5, 3.5)), rng)
+        write_video(folder / "videos" / scene["video"], frames, fps)
+    _write_lines(folder / "scenes.jsonl", drawn)
+    _write_lines(folder / "captions.jsonl", [line for scene in drawn for line in describe(scene, seed)])
+
+
+def draw(scene: Scene, frames: int, rng: random.Random) -> np.ndarray:
+    """The pictures of a scene, uint8 (frames, PIXELS, PIXELS, 3)."""
+    times = (np.arange(frames) + 0.5) / frames
+    pushes = bool({"push", "pull"} & set(scene["events"]))
+    # Near the block or far from it at the start: as a push needs it, else either; a roll leads from one to the other.
+    near = scene["events"][0] != "roll" if pushes else rng.random() < 0.5
+    touch = rng.uniform(0.5, 1.5)
+    far = touch + rng.uniform(10, 13)
+    small = rng.uniform(5.5, 7)
+    large = small * rng.uniform(1.6, 1.75)
+    starts_large = "shrink" in scene["events"] or ("grow" not in scene["events"] and rng.random() < 0.5)
+    height, shift = rng.uniform(12, 15), rng.uniform(10, 13)
+
+    # The block is to the right; x is 0 at its left edge at the start. Sizes change about the actor's edge towards it.
+    edge = np.full(frames, -touch if near else -far)
+    block = np.zeros(frames)
+    radius = np.full(frames, large if starts_large else small)
+    angle = np.full(frames, rng.uniform(0, 2 * np.pi))
+    lift, opacity = np.zeros(frames), np.ones(frames)
+    for event, (start, end) in zip(scene["events"], _timing(len(scene["events"]), rng), strict=True):
+        linear = np.clip((times - start) / (end - start), 0, 1)
+        eased = linear**2 * (3 - 2 * linear)
+        if event == "roll":
+            step = (touch - far if near else far - touch) * eased
+            edge, angle, near = edge + step, angle + step / radius, not near
+        elif event in ("push", "pull"):
+            step = (shift if event == "push" else -shift) * eased
+            edge, block = edge + step, block + step
+        elif event in ("grow", "shrink"):
+            radius = radius + (large - small) * (eased if event == "grow" else -eased)
+        elif event == "jump":
+            lift = lift + height * 4 * linear * (1 - linear)
+        elif event == "vanish":
+            opacity = opacity * np.clip(1 - 4 * np.minimum(linear, 1 - linear), 0, 1)
+        else:
+            raise ValueError(f"clip {scene['video']}: no such event: {event!r}")
+
+    # Anywhere that the whole movement fits in.
+    x = edge - radius
+    origin = rng.uniform(1 - (x - radius).min(), PIXELS - 1 - (block.max() + _BLOCK[0]))
+    y = rng.uniform(1 + radius.max() + lift.max(), PIXELS - 1 - radius.max())
+    level = pushes or rng.random() < 0.5
+    block_y = y + rng.uniform(-2, 2) if level else rng.uniform(1 + _BLOCK[1] / 2, PIXELS - 1 - _BLOCK[1] / 2)
+
+    picture = np.full((frames, PIXELS, PIXELS, 3), rng.uniform(205, 245))
+    grid = np.arange(PIXELS) + 0.5
+    across = np.abs(grid - (block + origin + _BLOCK[0] / 2)[:, None]) - _BLOCK[0] / 2  # (frames, W)
+    down = np.abs(grid - block_y) - _BLOCK[1] / 2  # (H,)
+    _paint(picture, np.maximum(across[:, None, :], down[:, None]), np.array(_GREY), 1.0)
+    dx = grid[None, None, :] - (x + origin)[:, None, None]
+    dy = grid[None, :, None] - (y - lift)[:, None, None]
+    colour = np.array(_RGB[scene["colour"]]) * rng.uniform(0.85, 1.05)
+    _paint(picture, _distance(scene["shape"], dx, dy, radius, angle), colour, opacity[:, None, None, None])
+    if rng.random() < 0.5:
+        picture = picture[:, :, ::-1]
+    return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
+
+
+def write_video(path: Path, frames: np.ndarray, fps: int) -> None:
+    """Encode uint8 (N, H, W, 3) frames as H.264 (yuv420p), on one thread and without dates, so that bytes repeat.
+
+    Raises:
+        RuntimeError: ffmpeg failed, with its last words.
+    """
+    _, height, width, _ = frames.shape
+    stream = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", framerate=fps)
+    options = {"vcodec": "libx264", "pix_fmt": "yuv420p", "preset": "veryfast", "crf": 18, "threads": 1}
+    options |= {"flags:v": "+bitexact", "fflags": "+bitexact", "map_metadata": -1}
+    stream = ffmpeg.output(stream, str(path), **options)
+    try:
+        stream.run(imageio_ffmpeg.get_ffmpeg_exe(), input=frames.tobytes(), quiet=True, overwrite_output=True)
+    except ffmpeg.Error as error:
+        raise RuntimeError(f"ffmpeg could not write {path}: {error.stderr.decode(errors='replace')[-500:]}") from error
+
+
+def _timing(events: int, rng: random.Random) -> list[tuple[float, float]]:
+    """Start and end of each event, as shares of the clip; what is left is rest, before, between and after."""
+    lengths = [rng.uniform(0.30, 0.38) for _ in range(events)]
+    rest = 1 - sum(lengths)
+    cuts = sorted(rng.uniform(0.03, rest - 0.03) for _ in range(events))
+    return [(cut + sum(lengths[:i]), cut + sum(lengths[: i + 1])) for i, cut in enumerate(cuts)]
+
+
+def _distance(shape: str, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """Pixels from each point to the shape's border, negative inside: (frames, H, W) for `radius` and `angle` (frames,)."""
+    radius, angle = radius[:, None, None], angle[:, None, None]
+    away = np.hypot(dx, dy)
+    if shape == "ball":
+        return away - radius
+    if shape == "ring":
+        return np.abs(away - 0.78 * radius) - 0.22 * radius
+    if shape == "star":
+        point = (1 + np.cos(5 * (np.arctan2(dy, dx) - angle))) / 2  # 1 at its five points, 0 between them
+        return away - radius * (0.4 + 0.75 * point**2)
+    raise ValueError(f"no such shape: {shape!r}")
+
+
+def _paint(picture: np.ndarray, distance: np.ndarray, colour: np.ndarray, opacity: np.ndarray | float) -> None:
+    """Blend a colour into `picture` (frames, H, W, 3) where `distance` (frames, H, W) is inside, smooth at the border."""
+    cover = np.clip(0.5 - distance, 0, 1)[..., None] * opacity
+    picture += cover * (colour - picture)
+
+
+def _write_lines(path: Path, rows: list) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

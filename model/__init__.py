@@ -1,0 +1,1 @@
+"""Features to captions: captioner, training, generation and scoring. Knows nothing of Luigi or keys."""

@@ -1,0 +1,236 @@
+"""The training data in memory, and its batches; no worker processes, no copies of features between epochs."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.vocabulary import PAD, Vocabulary, tokenize
+
+
+class Video(Protocol):
+    """What is read of a corpus entry."""
+
+    id: str
+    captions: tuple[str, ...]
+    aspects: dict[str, tuple[str, ...]]
+
+
+class Features(Protocol):
+    """Frame features of N videos: video i's are rows `offsets[i]:offsets[i + 1]` of `values`."""
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B videos with a caption each."""
+
+    frames: Tensor
+    """(B, N, d_v) float16, padded behind each video's own frames."""
+    mask: Tensor
+    """(B, N) bool, True at real frames."""
+    tokens: Tensor
+    """(B, T) int64, the captions between sos and eos, then PAD."""
+    text: Tensor
+    """(B, d_text) float32, T_CLIP of the captions (eq. 5)."""
+    aspects: dict[str, Tensor]
+    """By aspect (B, T_a) int64; the row of a video without that aspect is PAD throughout, which masks its loss."""
+
+
+def mix(*parts: object) -> int:
+    """A seed of 63 bits for a generator, from `parts` such as a seed and an epoch."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big") >> 1
+
+
+class FrameTable:
+    """Packed frame features, from which padded batches are made by indexing.
+
+    Args:
+        features: of N videos.
+        ids: N video ids, for messages.
+
+    Raises:
+        ValueError: if ids and features differ in number, or a video has no frames.
+    """
+
+    def __init__(self, features: Features, ids: Sequence[str]) -> None:
+        offsets = np.asarray(features.offsets, dtype=np.int64)
+        if len(offsets) != len(ids) + 1:
+            raise ValueError(f"there are features of {len(offsets) - 1} videos, but {len(ids)} videos")
+        lengths = np.diff(offsets)
+        if len(ids) and lengths.min() < 1:
+            raise ValueError(f"video {ids[int(lengths.argmin())]!r} has no frame features: leave it out")
+        values = np.require(features.values, requirements=["C", "W"])  # torch refuses what is read-only
+        self.values = torch.from_numpy(values)
+        self.first = torch.from_numpy(offsets[:-1])
+        self.lengths = torch.from_numpy(lengths)
+
+    def to(self, device: torch.device | str) -> FrameTable:
+        """Move the table to `device`."""
+        self.values, self.first, self.lengths = (t.to(device) for t in (self.values, self.first, self.lengths))
+        return self
+
+    def __call__(self, videos: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, N, d_v) and mask (B, N) of `videos` (B,); N is the longest of them."""
+        lengths = self.lengths[videos, None]  # (B, 1)
+        place = torch.arange(int(lengths.max()), device=videos.device)
+        mask = place < lengths  # (B, N)
+        return self.values[self.first[videos, None] + torch.minimum(place, lengths - 1)], mask
+
+
+class TokenTable:
+    """Encoded texts of a number of owners, padded into one array with a last row of PAD for owners without a text."""
+
+    def __init__(self, texts: Sequence[Sequence[list[int]]]) -> None:
+        flat = [torch.tensor(ids, dtype=torch.int32) for owner in texts for ids in owner] + [torch.tensor([PAD] * 2)]
+        self.tokens = torch.nn.utils.rnn.pad_sequence(flat, batch_first=True, padding_value=PAD).int()
+        self.lengths = torch.tensor([len(ids) for ids in flat])
+        self.counts = torch.tensor([len(owner) for owner in texts])
+        self.first = self.counts.cumsum(0) - self.counts
+
+    def to(self, device: torch.device | str) -> TokenTable:
+        """Move the tokens to `device`; rows are always drawn on the CPU."""
+        self.tokens, self.lengths = self.tokens.to(device), self.lengths.to(device)
+        return self
+
+    def draw(self, owners: Tensor, generator: torch.Generator) -> Tensor:
+        """One random row a owner of `owners` (B,), or the row of PAD, as (B,) on the CPU."""
+        counts = self.counts[owners]
+        drawn = self.first[owners] + (torch.rand(len(owners), generator=generator) * counts).long()
+        return torch.where(counts > 0, drawn, len(self.tokens) - 1)
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Tokens (B, T) int64 of `rows` (B,); T is the longest of them."""
+        return self.tokens[rows, : int(self.lengths[rows].max())].long()
+
+
+class TrainingData:
+    """Everything training draws from, in memory: half-precision features and texts encoded once.
+
+    Args:
+        videos: V videos with captions and aspects.
+        features: their frame features, in the order of `videos`.
+        vocabulary: the known words.
+        embeddings: T_CLIP, float16 (rows, d_text).
+        rows: the row of each caption in `embeddings`.
+        aspects: the aspects that have a sub-decoder.
+        max_tokens, max_aspect_tokens: longest caption and aspect in words.
+
+    Raises:
+        ValueError: if there are no videos, a video has no usable caption, a caption no embedding, or an aspect no
+            annotation at all.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[Video],
+        features: Features,
+        vocabulary: Vocabulary,
+        *,
+        embeddings: np.ndarray,
+        rows: Mapping[str, int],
+        aspects: Sequence[str],
+        max_tokens: int,
+        max_aspect_tokens: int,
+    ) -> None:
+        if not videos:
+            raise ValueError("there are no videos to train on")
+        self.device = torch.device("cpu")
+        self.frames = FrameTable(features, [video.id for video in videos])
+        captions = _with_words([video.captions for video in videos])
+        for video, kept in zip(videos, captions, strict=True):
+            if not kept:
+                raise ValueError(f"training video {video.id!r} has no caption with a word in it")
+            for caption in kept:
+                if caption not in rows:
+                    raise ValueError(f"a caption of video {video.id!r} has no text embedding: {caption!r}")
+        self.captions = TokenTable([[vocabulary.encode(c, max_tokens) for c in kept] for kept in captions])
+        self.owners = torch.repeat_interleave(self.captions.counts)  # (captions,), the video of each
+        self.text_rows = torch.tensor([rows[caption] for kept in captions for caption in kept])
+        self.text = torch.from_numpy(np.require(embeddings, requirements=["C", "W"]))
+        self.aspects = {}
+        for aspect in aspects:
+            texts = _with_words([video.aspects.get(aspect, ()) for video in videos])
+            if not any(texts):
+                raise ValueError(f"no training video has an annotation of {aspect!r}: take it out of aspects.use")
+            encoded = [[vocabulary.encode(text, max_aspect_tokens) for text in kept] for kept in texts]
+            self.aspects[aspect] = TokenTable(encoded)
+
+    def to(self, device: torch.device | str) -> TrainingData:
+        """Move the data to `device`, where batches are made from now on."""
+        self.device = torch.device(device)
+        for table in (self.frames, self.captions, *self.aspects.values()):
+            table.to(device)
+        self.text, self.text_rows = self.text.to(device), self.text_rows.to(device)
+        return self
+
+    @property
+    def d_in(self) -> int:
+        """d_v, width of the frame features."""
+        return self.frames.values.shape[1]
+
+    @property
+    def d_text(self) -> int:
+        """Width of the text embeddings."""
+        return self.text.shape[1]
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each feature coordinate over all frames, float32 (d_v,) each.
+
+        A coordinate that never varies has the deviation 1, so that it can be divided by.
+        """
+        values = self.frames.values
+        mean = sum(part.double().sum(0) for part in values.split(65536)) / len(values)
+        variance = sum((part.double() - mean).square().sum(0) for part in values.split(65536)) / len(values)
+        std = variance.sqrt()
+        return mean.float(), torch.where(std > 1e-6, std, torch.ones_like(std)).float()
+
+    def steps(self, batch_size: int, epoch: str) -> int:
+        """Batches an epoch of kind `video` or `caption`."""
+        items = len(self.captions.counts) if epoch == "video" else len(self.owners)
+        return -(-items // batch_size)
+
+    def epoch(self, number: int, *, seed: int, batch_size: int, epoch: str) -> Iterator[Batch]:
+        """The batches of epoch `number`: every video once with one random caption, or every caption once.
+
+        Each caption comes with one random annotation of every aspect. What is drawn depends on `seed` and `number`
+        alone, so an epoch can be drawn again without those before it.
+        """
+        generator = torch.Generator().manual_seed(mix("batches", seed, number))
+        if epoch == "video":
+            owners = torch.randperm(len(self.captions.counts), generator=generator)
+            captions = self.captions.draw(owners, generator)
+        else:
+            captions = torch.randperm(len(self.owners), generator=generator)
+            owners = self.owners[captions]
+        drawn = {aspect: table.draw(owners, generator).to(self.device) for aspect, table in self.aspects.items()}
+        owners, captions = owners.to(self.device), captions.to(self.device)
+
+        for start in range(0, len(owners), batch_size):
+            part = slice(start, start + batch_size)
+            frames, mask = self.frames(owners[part])
+            yield Batch(
+                frames=frames,
+                mask=mask,
+                tokens=self.captions(captions[part]),
+                text=self.text[self.text_rows[captions[part]]].float(),
+                aspects={aspect: table(drawn[aspect][part]) for aspect, table in self.aspects.items()},
+            )
+
+
+def _with_words(texts: Sequence[Sequence[str]]) -> list[list[str]]:
+    """`texts` without those that hold no word at all, such as a lone "." or emoji."""
+    kept = [[text for text in owner if tokenize(text)] for owner in texts]
+    lost = [text for owner in texts for text in owner if not tokenize(text)]
+    if lost:
+        warnings.warn(f"{len(lost)} training texts without a word are left out, such as {lost[0]!r}", stacklevel=3)
+    return kept

@@ -1,0 +1,154 @@
+"""The captioner (Fig. 1): fusion, Vis2Text, commonsense sub-decoders and the caption decoder in one module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from model import losses
+from model.aspects import AspectDecoder
+from model.attention import sinusoid
+from model.batches import Batch
+from model.config import AspectsConfig, DecoderConfig, FusionConfig, Vis2TextConfig
+from model.decoder import Cache, Decoder
+from model.fusion import TemporalFusion
+from model.vis2text import Vis2Text
+from model.vocabulary import PAD
+
+CAPTION = "caption"
+
+
+class CaptionerConfig(Protocol):
+    """The sections that a captioner reads; any object that has them will do."""
+
+    fusion: FusionConfig
+    vis2text: Vis2TextConfig
+    aspects: AspectsConfig
+    decoder: DecoderConfig
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the decoders see of B videos."""
+
+    vis2text: Tensor
+    """T_Vis2Text (eq. 4), (B, N, d_text)."""
+    frames: Tensor
+    """(B, N) bool, True at real frames."""
+    values: dict[str, Tensor]
+    """By what is written from it, (B, M, d): `caption` from [f; vt; h_int; h_eff; h_att], an aspect from its h."""
+    masks: dict[str, Tensor | None]
+    """(B, M) bool, True where memory is real; None if all is."""
+
+
+class Captioner(nn.Module):
+    """CLIP4VideoCap on frame features.
+
+    Word embeddings are shared by all decoders and by their output layers. Frame features are standardised with the
+    mean and standard deviation that each coordinate has in training (buffers, set by `standardise`): CLIP's features
+    share a large common component that would otherwise drown what differs between videos. That, like the projection
+    and layer norm that bring vt to width d, is this implementation's decision; the paper does not say.
+
+    Args:
+        config: holder of the sections fusion, vis2text, aspects and decoder.
+        d_in: d_v, width of the frame features.
+        d_text: width of the text embeddings.
+        words: V, size of the vocabulary.
+    """
+
+    def __init__(self, config: CaptionerConfig, *, d_in: int, d_text: int, words: int) -> None:
+        super().__init__()
+        fusion, aspects, sizes = config.fusion, config.aspects, config.decoder
+        width = sizes.width
+        layer = {"heads": sizes.heads, "inner": sizes.inner, "dropout": sizes.dropout}
+        self.pooling = config.vis2text.pooling
+        self.max_tokens = {CAPTION: sizes.max_tokens, **{aspect: sizes.max_aspect_tokens for aspect in aspects.use}}
+
+        self.register_buffer("feature_mean", torch.zeros(d_in))
+        self.register_buffer("feature_std", torch.ones(d_in))
+        self.fusion = TemporalFusion(d_in, width, block=fusion.block, scales=fusion.scales, mode=fusion.mode, **layer)
+        self.vis2text = Vis2Text(width, d_text, config.vis2text.activation)
+        self.text_project = nn.Sequential(nn.Linear(d_text, width), nn.LayerNorm(width))
+        self.aspects = nn.ModuleDict(
+            {
+                aspect: AspectDecoder(width, queries=aspects.queries, layers=sizes.aspect_layers, **layer)
+                for aspect in aspects.use
+            }
+        )
+        self.types = nn.ParameterDict(
+            {source: nn.Parameter(0.02 * torch.randn(width)) for source in ("fused", "vis2text", *aspects.use)}
+        )
+        self.decoder = Decoder(width, layers=sizes.layers, **layer)
+        self.embedding = nn.Embedding(words, width)
+        nn.init.normal_(self.embedding.weight, std=width**-0.5)  # tied: both inputs and logits start at unit scale
+        self.dropout = nn.Dropout(sizes.dropout)
+
+    def standardise(self, mean: Tensor, std: Tensor) -> None:
+        """Take the training features' `mean` and `std`, each (d_v,)."""
+        self.feature_mean.copy_(mean)
+        self.feature_std.copy_(std)
+
+    def encode(self, frames: Tensor, mask: Tensor) -> Memory:
+        """The decoders' memory of `frames` (B, N, d_v) of any float type; `mask` (B, N) is True at real frames."""
+        frames = (frames.to(self.feature_mean.dtype) - self.feature_mean) / self.feature_std
+        fused = self.fusion(frames, mask)  # (B, N, d)
+        vis2text = self.vis2text(fused)  # (B, N, d_text)
+        seen = torch.cat(
+            (fused + self.types["fused"], self.text_project(vis2text) + self.types["vis2text"]), dim=1
+        )  # (B, 2N, d)
+        seen_mask = mask.repeat(1, 2)  # (B, 2N)
+
+        values: dict[str, Tensor] = {aspect: decoder(seen, seen_mask) for aspect, decoder in self.aspects.items()}
+        typed = [h + self.types[aspect] for aspect, h in values.items()]  # each (B, Q, d)
+        extra = sum(h.shape[1] for h in typed)
+        masks: dict[str, Tensor | None] = dict.fromkeys(values)
+        values[CAPTION] = torch.cat((seen, *typed), dim=1)  # (B, 2N + 3Q, d)
+        masks[CAPTION] = torch.cat((seen_mask, seen_mask.new_ones(len(mask), extra)), dim=1)
+        return Memory(vis2text, mask, values, masks)
+
+    def hidden(self, memory: Memory, source: str, tokens: Tensor) -> Tensor:
+        """Hidden states (B, T, d) after each of `tokens` (B, T), for `source`: `caption` or an aspect."""
+        return self._decoder(source)(self._embed(tokens, 0), memory.values[source], memory.masks[source])
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Scores of the next word, (…, d) -> (…, V)."""
+        return hidden @ self.embedding.weight.T
+
+    def start(self, memory: Memory, source: str) -> Cache:
+        """The cache with which `step` begins to write `source`."""
+        return self._decoder(source).start(memory.values[source], memory.masks[source])
+
+    def step(self, source: str, tokens: Tensor, cache: Cache) -> Tensor:
+        """Scores (B, K, V) of the word after `tokens` (B, K), the newest of K hypotheses a video."""
+        x = self._embed(tokens.view(-1, 1), cache.length).view(*tokens.shape, -1)  # (B, K, d)
+        return self.logits(self._decoder(source).step(x, cache))
+
+    def forward(self, batch: Batch, label_smoothing: float = 0.0) -> dict[str, Tensor]:
+        """The losses of eq. 6 and 7 unweighted: `caption`, `distill` and one an aspect, each a scalar.
+
+        A word loss is the mean over its own tokens; a video without an aspect's annotation has none there.
+        """
+        memory = self.encode(batch.frames, batch.mask)
+        result = {CAPTION: self._word_loss(memory, CAPTION, batch.tokens, label_smoothing)}
+        result["distill"] = losses.distillation(memory.vis2text, memory.frames, batch.text, self.pooling)
+        for aspect in self.aspects:
+            result[aspect] = self._word_loss(memory, aspect, batch.aspects[aspect], label_smoothing)
+        return result
+
+    def _word_loss(self, memory: Memory, source: str, tokens: Tensor, label_smoothing: float) -> Tensor:
+        hidden = self.hidden(memory, source, tokens[:, :-1])  # (B, T - 1, d)
+        targets = tokens[:, 1:].flatten()
+        real = (targets != PAD).nonzero().squeeze(1)  # padding need not go through the vocabulary's product
+        return losses.words(self.logits(hidden.flatten(0, 1)[real]), targets[real], label_smoothing)
+
+    def _decoder(self, source: str) -> Decoder:
+        return self.decoder if source == CAPTION else self.aspects[source].decoder
+
+    def _embed(self, tokens: Tensor, first: int) -> Tensor:
+        """Embedded words (B, T, d) of `tokens` (B, T), the first of which stands at position `first`."""
+        x = self.embedding(tokens)
+        positions = torch.arange(first, first + tokens.shape[1], device=tokens.device)
+        return self.dropout(x * x.shape[-1] ** 0.5 + sinusoid(positions, x.shape[-1]).to(x.dtype))

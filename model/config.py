@@ -1,0 +1,134 @@
+"""Config sections of the captioner, its training, generation and scoring; importable without torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from extract.config import How, Section, What
+
+Aspect = Literal["intention", "effect", "attribute"]
+ASPECTS = ("intention", "effect", "attribute")
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Weight = Annotated[float, Field(ge=0)]
+
+
+class VocabularyConfig(Section):
+    """[vocabulary]: the words that the decoders know."""
+
+    min_count: What[Positive] = 3
+    """A word is known if the training captions and aspects hold it at least so often."""
+
+
+class FusionConfig(Section):
+    """[fusion]: multi-scale temporal fusion (sec. 2.3, Table 4)."""
+
+    block: What[Literal["lstm", "transformer", "conv1d"]] = "lstm"
+    """The temporal block of every scale."""
+    scales: What[Annotated[int, Field(ge=1, le=6)]] = 3
+    """Temporal resolutions: n, n/2, n/4 … frames."""
+    mode: What[Literal["cascade", "parallel"]] = "cascade"
+    """Each scale squeezes the one before (`cascade`) or the input (`parallel`)."""
+
+
+class Vis2TextConfig(Section):
+    """[vis2text]: the head that predicts CLIP text features (eq. 3 to 6)."""
+
+    activation: What[Literal["relu", "identity"]] = "relu"
+    """The last non-linearity, sigma_2 of eq. 3."""
+    pooling: What[Literal["mean", "broadcast"]] = "mean"
+    """Distil the mean over frames, or every frame, against the caption's embedding (eq. 6)."""
+
+
+class AspectsConfig(Section):
+    """[aspects]: commonsense sub-decoders (sec. 2.4, Table 5)."""
+
+    use: What[Annotated[tuple[Aspect, ...], Field(strict=False)]] = ASPECTS
+    """Which sub-decoders there are; empty for none."""
+    queries: What[Positive] = 4
+    """Learned queries an aspect."""
+
+
+class DecoderConfig(Section):
+    """[decoder]: sizes of the caption decoder and of all that feeds it."""
+
+    width: What[Positive] = 512
+    """d, the model width."""
+    layers: What[Positive] = 2
+    """Layers of the caption decoder."""
+    aspect_layers: What[Positive] = 1
+    """Layers of each sub-decoder."""
+    heads: What[Positive] = 8
+    """Attention heads; must divide `width`."""
+    inner: What[Positive] = 2048
+    """Width inside the feed-forward layers."""
+    dropout: What[Share] = 0.1
+    """Dropout in training."""
+    max_tokens: What[Annotated[int, Field(ge=2)]] = 30
+    """Longest caption in words; training captions are cut to it."""
+    max_aspect_tokens: What[Annotated[int, Field(ge=2)]] = 28
+    """Longest intention, effect or attribute in words."""
+
+    @model_validator(mode="after")
+    def _divides(self) -> DecoderConfig:
+        if self.width % self.heads or self.width % 2:
+            raise ValueError(f"width {self.width} must be even and divisible by heads {self.heads}")
+        return self
+
+
+class TrainConfig(Section):
+    """[train]: losses (eq. 6 to 8) and optimisation."""
+
+    lr: What[Annotated[float, Field(gt=0)]] = 3e-4
+    """Peak learning rate."""
+    epochs: What[Positive] = 50
+    """Most epochs."""
+    batch_size: What[Positive] = 64
+    """Videos a step (captions, with `epoch = "caption"`)."""
+    epoch: What[Literal["video", "caption"]] = "video"
+    """An epoch draws one random caption a video, or every caption once."""
+    distill_weight: What[Weight] = 10.0
+    """Lambda of the distillation loss (eq. 6, Table 3)."""
+    aspect_weights: What[Annotated[tuple[Weight, Weight, Weight], Field(strict=False)]] = (1.0, 1.0, 1.0)
+    """alpha_2 to alpha_4 of eq. 7: intention, effect, attribute. alpha_1, the caption's, is 1."""
+    schedule: What[Literal["cosine", "v2c"]] = "cosine"
+    """Linear warm-up, then cosine decay to zero with AdamW; or V2C's Adam and inverse square root."""
+    warmup: What[Share] = 0.1
+    """Share of all steps that warm up."""
+    weight_decay: What[Weight] = 0.01
+    """AdamW's weight decay."""
+    clip_norm: What[Annotated[float, Field(gt=0)]] = 1.0
+    """Largest norm of the gradient, cut before the step."""
+    label_smoothing: What[Share] = 0.1
+    """Label smoothing of every word loss."""
+    patience: What[Positive] = 10
+    """Epochs without a better validation CIDEr before training stops."""
+    seed: What[int] = 0
+    """Seed of initial weights, batches and dropout."""
+    device: How[str] = "auto"
+    """As `encoder.device`."""
+    precision: How[Literal["auto", "fp32", "bf16", "fp16"]] = "auto"
+    """`auto`: mixed bf16 on CUDA, fp32 on the CPU."""
+
+
+class GenerateConfig(Section):
+    """[generate]: how captions are written."""
+
+    beam: What[Positive] = 5
+    """Beam size; 1 is greedy."""
+    length_penalty: What[Weight] = 1.0
+    """A caption's log-probability is divided by its length to this power."""
+    batch_size: How[Positive] = 64
+    """Videos generated together."""
+
+
+class ScoreConfig(Section):
+    """[score]: which captions are scored, and how."""
+
+    protocol: What[Literal["coco", "v2c"]] = "coco"
+    """`coco`: PTB tokenizer; `v2c`: none, as in V2C's released code."""
+    split: What[Literal["train", "val", "test"]] = "test"
+    """The split that is captioned and scored."""

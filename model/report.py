@@ -1,0 +1,89 @@
+"""The results of an experiment for people: a table of scores, and one HTML page that needs no network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from jinja2 import Environment
+
+METRICS = ("CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4")
+EXAMPLES = 12
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ name }}: video captions</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+table { border-collapse: collapse; display: block; overflow-x: auto } td, th { padding: .3rem .8rem; text-align: right }
+th:first-child, td:first-child { text-align: left } tr { border-bottom: 1px solid #ddd }
+dt { font-weight: 600; margin-top: 1rem } dd { margin-left: 1rem } .dim { color: #666 }
+</style></head><body>
+<h1>{{ name }}</h1>
+<p>{{ scores.videos }} videos of the {{ scores.split }} split, protocol {{ scores.protocol }}.</p>
+<table><tr><th></th>{% for metric in metrics %}<th>{{ metric }}</th>{% endfor %}</tr>
+{% for label, row in rows %}<tr><td>{{ label }}</td>
+{% for metric in metrics %}<td>{{ "%.3f"|format(row[metric]) }}</td>{% endfor %}</tr>{% endfor %}</table>
+<h2>Captions</h2><dl>
+{% for item in examples %}<dt>{{ item.video_id }}</dt><dd>{{ item.caption }}
+{% for aspect in aspects if aspect in item %}<br><span class="dim">{{ aspect }}: {{ item[aspect] }}</span>{% endfor %}
+<br><span class="dim">reference: {{ references[item.video_id][0] }}</span></dd>{% endfor %}</dl>
+{% if failures %}<h2>Videos left out</h2><ul>
+{% for failure in failures %}<li>{{ failure.id }}: {{ failure.reason }}</li>{% endfor %}</ul>{% endif %}
+</body></html>
+"""
+
+
+def score_rows(scores: Mapping) -> list[tuple[str, Mapping[str, float]]]:
+    """The model's scores, then each control's, with their labels."""
+    return [("model", scores), *scores["controls"].items()]
+
+
+def score_table(scores: Mapping) -> str:
+    """The scores and their controls as plain text."""
+    lines = [f"{scores['split']} split, {scores['videos']} videos, protocol {scores['protocol']}"]
+    lines.append(f"{'':<34}" + "".join(f"{metric:>9}" for metric in METRICS))
+    for label, row in score_rows(scores):
+        lines.append(f"{label:<34}" + "".join(f"{row[metric]:>9.3f}" for metric in METRICS))
+    return "\n".join(lines)
+
+
+def write_page(
+    path: Path,
+    *,
+    name: str,
+    scores: Mapping,
+    captions: Sequence[Mapping[str, str]],
+    references: Mapping[str, Sequence[str]],
+    failures: Sequence[Mapping[str, str]],
+) -> None:
+    """Write report.html: scores beside the controls, the first captions, videos that were left out.
+
+    Args:
+        scores: as in scores.json.
+        captions: as in captions.json.
+        references: captions of each scored video.
+        failures: [{"id", "reason"}].
+    """
+    template = Environment(autoescape=True).from_string(PAGE)
+    html = template.render(
+        name=name,
+        scores=scores,
+        rows=score_rows(scores),
+        metrics=METRICS,
+        aspects=("intention", "effect", "attribute"),
+        examples=captions[:EXAMPLES],
+        references=references,
+        failures=failures,
+    )
+    path.write_text(html, encoding="utf-8")
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """A second name for a file that never changes; a copy where the file system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,90 @@
+"""The words that the decoders know, and the way from text to token ids and back. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+PAD, UNK, SOS, EOS = range(4)
+SPECIAL = ("<pad>", "<unk>", "<sos>", "<eos>")
+
+# Letters and digits of any script; an apostrophe or hyphen inside a word stays, as the PTB tokenizer keeps it.
+_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
+
+
+def tokenize(text: str) -> list[str]:
+    """Split `text` into lower-case words and numbers; punctuation is dropped."""
+    text = unicodedata.normalize("NFKC", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return _WORD.findall(text.lower())
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Known words by id: PAD 0, UNK 1, sos 2, eos 3, then the words in alphabetical order."""
+
+    words: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.words[:4] != SPECIAL:
+            raise ValueError(f"a vocabulary must begin with {', '.join(SPECIAL)}, this one with {self.words[:4]}")
+        if len(set(self.words)) < len(self.words):
+            twice = next(word for word, count in Counter(self.words).items() if count > 1)
+            raise ValueError(f"the word {twice!r} is in the vocabulary twice")
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {word: index for index, word in enumerate(self.words)}
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def encode(self, text: str, max_tokens: int) -> list[int]:
+        """Ids of the first `max_tokens` words of `text`, between sos and eos; unknown words are UNK."""
+        return [SOS, *(self._ids.get(word, UNK) for word in tokenize(text)[:max_tokens]), EOS]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Words of `ids` up to the first eos, joined by spaces; PAD and sos are left out."""
+        words = []
+        for index in ids:
+            if index == EOS:
+                break
+            if index not in (PAD, SOS):
+                words.append(self.words[index])
+        return " ".join(words)
+
+    def save(self, path: Path) -> None:
+        """Write the vocabulary as JSON; the same words always give the same bytes."""
+        path.write_text(json.dumps({"words": self.words}, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Vocabulary:
+        """Read what `save` wrote. Raises ValueError if the file is no vocabulary."""
+        try:
+            words = json.loads(path.read_text(encoding="utf-8"))["words"]
+            if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+                raise ValueError("`words` must be a list of strings")
+            return cls(tuple(words))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not a vocabulary: {error}") from error
+
+
+def build(texts: Iterable[str], min_count: int) -> Vocabulary:
+    """Collect the words that occur at least `min_count` times in `texts`.
+
+    Raises:
+        ValueError: if no word occurs so often.
+    """
+    counts = Counter(word for text in texts for word in tokenize(text))
+    words: Sequence[str] = sorted(word for word, count in counts.items() if count >= min_count)
+    if not words:
+        raise ValueError(
+            f"no word occurs {min_count} times in the training texts ({len(counts)} distinct words): "
+            "lower vocabulary.min_count or check the captions"
+        )
+    return Vocabulary((*SPECIAL, *words))

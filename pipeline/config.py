@@ -1,0 +1,183 @@
+"""Loads an experiment's config: TOML file, overrides, defaults. Mistakes come back as one clear line each."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+ROLES = ("what", "where", "how")
+
+
+class ConfigError(ValueError):
+    """The config is wrong: the message names file, key and what to do."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class ExperimentConfig(_Section):
+    """[experiment]"""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), "how"] = "demo"
+    """Results go to `runs/<name>` in the artifacts folder."""
+
+
+class PipelineConfig(_Section):
+    """[pipeline]: the machine itself."""
+
+    artifacts: Annotated[str | None, "where"] = None
+    """Folder of all results; the environment's VIDEOCAP_ARTIFACTS goes before it, `./artifacts` behind."""
+    code: Annotated[Literal["auto", "strict", "version"], "how"] = "auto"
+    """What of the code is in keys: its hash (`strict`), a hand-raised version (`version`), or each stage's own way."""
+    shard_size: Annotated[int, Field(ge=1), "how"] = 128
+    """Items a shard."""
+
+
+class BaseConfig(BaseModel):
+    """What every experiment's config has; `tasks.Config` adds the sections of the stages."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    experiment: ExperimentConfig = ExperimentConfig()
+    pipeline: PipelineConfig = PipelineConfig()
+
+
+def fields(config: type[BaseConfig]) -> dict[str, str]:
+    """All fields of a config class with their roles: {"train.lr": "what", …}.
+
+    Raises TypeError for a field that is not marked what, where or how.
+    """
+    roles = {}
+    for section, info in config.model_fields.items():
+        for name, field in info.annotation.model_fields.items():
+            marks = [mark for mark in (*field.metadata, *get_args(field.annotation)) if mark in ROLES]
+            if len(marks) != 1:
+                raise TypeError(f"{section}.{name} must be marked as one of {', '.join(ROLES)}")
+            roles[f"{section}.{name}"] = marks[0]
+    return roles
+
+
+def load(config: type[BaseConfig], file: Path, override: str = "") -> BaseConfig:
+    """Read a config file and apply overrides such as `train.epochs=3 fusion.block=conv1d`.
+
+    Relative paths in the file start from the file's folder, those in overrides from the current one.
+    Raises ConfigError that lists every mistake with its key and, for an unknown key, the nearest valid one.
+    """
+    try:
+        tree = tomllib.loads(Path(file).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: there is no such config file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from None
+    roles = fields(config)
+    overridden = _parse_override(override)
+    for key, value in overridden.items():
+        section, name = key.split(".")
+        if roles.get(key) == "where" and Path(str(value)).expanduser().exists():
+            value = str(Path(value).expanduser().absolute())
+        if not isinstance(tree.setdefault(section, {}), dict):
+            raise ConfigError(f"{file}: {section}: must be a section, [{section}]")
+        tree[section][name] = value
+    try:
+        return config.model_validate(tree, context={"folder": Path(file).absolute().parent})
+    except ValidationError as error:
+        lines = [_explain(mistake, file, roles, overridden) for mistake in error.errors()]
+        raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    """Values are TOML where they parse as TOML, else plain text, so that `fusion.block=conv1d` needs no quotes."""
+    values = {}
+    for part in re.split(r"\s+(?=[A-Za-z_]+\.[A-Za-z_0-9]+=)", text.strip()) if text.strip() else []:
+        key, equals, value = part.partition("=")
+        if not equals or not re.fullmatch(r"\w+\.\w+", key):
+            raise ConfigError(f"--override: {part!r} is not of the form section.field=value")
+        try:
+            values[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[key] = value
+    return values
+
+
+def _explain(mistake: dict, file: Path, roles: dict[str, str], overridden: dict[str, Any]) -> str:
+    place = [str(part) for part in mistake["loc"]]
+    key = ".".join(place[:2])
+    source = "--override" if key in overridden else str(file)
+    if mistake["type"] == "extra_forbidden":
+        known = roles if len(place) > 1 else {name.split(".")[0]: "" for name in roles}
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}?" if near else f"known are: {', '.join(sorted(known))}"
+        return f"{source}: {key}: unknown {'key' if len(place) > 1 else 'section'}; {hint}"
+    message = mistake["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    if not key:
+        return f"{source}: {message}"
+    shown = f" (it is {mistake['input']!r})" if len(place) > 1 else ""
+    return f"{source}: {key}: {message}{shown}"
+
+
+def dump(config: BaseConfig) -> str:
+    """The whole config as TOML text, defaults spelled out."""
+    lines = []
+    for section, values in config.model_dump(mode="json").items():
+        lines += [f"[{section}]", *(f"{k} = {_toml(v)}" for k, v in values.items() if v is not None), ""]
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, str):
+        # a JSON string is a TOML string, but for one character
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+class View:
+    """A frozen view of the config that shows only the declared fields; reading another raises AttributeError.
+
+    `declared` holds fields ("train.lr") and whole sections ("train"). So what a stage reads and what is in its
+    key can't differ.
+    """
+
+    def __init__(self, config: BaseConfig, declared: tuple[str, ...], reader: str):
+        every = fields(type(config))
+        self.__dict__.update(_reader=reader, _sections={})
+        for name in declared:
+            keys = [name] if name in every else [key for key in every if key.startswith(f"{name}.")]
+            if not keys:
+                raise TypeError(f"{reader} declares {name!r}, which is no field of the config")
+            for key in keys:
+                section, field = key.split(".")
+                value = getattr(getattr(config, section), field)
+                self._sections.setdefault(section, {})[field] = value
+
+    def __getattr__(self, section: str) -> _SectionView:
+        if section not in self._sections:
+            raise AttributeError(f"{self._reader} reads config section {section!r}, which it does not declare")
+        return _SectionView(section, self._sections[section], self._reader)
+
+    def __setattr__(self, name: str, value: Any):
+        raise AttributeError("a view of the config is frozen")
+
+    def items(self) -> dict[str, Any]:
+        """All declared fields and their values."""
+        return {f"{s}.{f}": value for s, values in self._sections.items() for f, value in values.items()}
+
+
+class _SectionView:
+    def __init__(self, section: str, values: dict[str, Any], reader: str):
+        self.__dict__.update(_section=section, _values=values, _reader=reader)
+
+    def __getattr__(self, field: str) -> Any:
+        if field.startswith("_") or field not in self._values:
+            raise AttributeError(f"{self._reader} reads {self._section}.{field}, which it does not declare")
+        return self._values[field]
+
+    def __setattr__(self, name: str, value: Any):
+        raise AttributeError("a view of the config is frozen")

@@ -1,0 +1,103 @@
+"""What a person at the terminal sees of a `luigi` run: options that are absent set well, and its last lines."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+import luigi
+import luigi.interface
+from luigi.cmdline_parser import CmdlineParser
+
+from pipeline import runlog
+from pipeline.config import ConfigError
+from pipeline.stage import Experiment, Stage
+
+DEFAULTS = {
+    # luigi.cfg is found only in the current folder, and Luigi's own lock refuses a second run of one command line
+    "core": {"no_lock": "true", "log_level": "WARNING"},
+    # an embed pack that finds its frames gone decodes them itself
+    "worker": {"check_unfulfilled_deps": "false"},
+    "retcode": {
+        "already_running": "10",
+        "missing_data": "20",
+        "not_run": "25",
+        "task_failed": "30",
+        "scheduling_error": "35",
+        "unhandled_exception": "40",
+    },
+}
+
+
+def set_luigi_defaults() -> None:
+    """Set the Luigi options that neither a luigi.cfg nor the command line gives."""
+    config = luigi.configuration.get_config()
+    for section, options in DEFAULTS.items():
+        for option, value in options.items():
+            if not config.has_option(section, option):
+                config.set(section, option, value)
+    remote = any(argument.startswith("--scheduler-") for argument in sys.argv)
+    named = any(
+        config.has_option("core", name) for name in ("scheduler_host", "scheduler_url", "default-scheduler-host")
+    )
+    if not remote and not named and not config.has_option("core", "local_scheduler"):
+        config.set("core", "local_scheduler", "true")
+
+
+def scheduled_locally() -> bool:
+    return luigi.interface.core().local_scheduler
+
+
+def on_command_line() -> bool:
+    """Whether the `luigi` command runs, not a notebook or a test."""
+    return CmdlineParser.get_instance() is not None
+
+
+def refuse(error: ConfigError) -> NoReturn:
+    """On the command line say what is wrong and end with status 2; elsewhere raise."""
+    if on_command_line():
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    raise error
+
+
+def share_cores() -> None:
+    """Threads for this process: all cores with one worker, an equal share in each of several."""
+    workers = luigi.interface.core().workers
+    if workers > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // workers)))
+
+
+def report_at_exit(
+    experiment: Experiment, stages: list[type[Stage]], complete: Callable[[], bool], results: Callable[[], str]
+) -> None:
+    """At the end of a `luigi` command say what ran, what failed and where the results lie, and set its status.
+
+    The status is 0 only if the root is complete and nothing failed; Luigi alone ends good runs on a luigid with 10
+    or 25. Forked workers don't come here: multiprocessing ends them without exit handlers.
+    """
+    process = os.getpid()
+
+    def last_words() -> None:
+        if os.getpid() != process:
+            return
+        events = runlog.read(experiment.artifacts.root)
+        try:
+            done = complete() and not any(event["event"] == "failed" for event in events)
+            reached = {stage.__name__: done or stage.of(experiment).complete() for stage in stages}
+        except Exception:
+            traceback.print_exc()
+            done, reached = False, {}
+        print("\n".join(["", *runlog.summary(events, reached)]))
+        print(results() if done else "Not done. The same command goes on where this run stopped.")
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0 if done else 1)
+
+    atexit.register(last_words)

@@ -1,0 +1,80 @@
+"""Digests: of JSON values, of files, and of code without its comments and docstrings."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value: sorted keys, no blanks. Raises for NaN and for what JSON does not know."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return list(value)
+    raise TypeError(f"{value!r} can't be part of a key")
+
+
+def digest(value: Any) -> str:
+    """sha256 of a value's canonical JSON, 64 hex digits."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file's bytes, 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def code_digest(*modules: str) -> str:
+    """Digest of the given modules and of all that they import from their own packages.
+
+    Comments, docstrings and layout do not count; nothing is imported. Imports are followed, so that a helper's
+    change is not missed.
+    """
+    packages = {name.split(".")[0] for name in modules}
+    seen: dict[str, str] = {}
+    todo = list(modules)
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        tree = ast.parse(Path(find_spec(name).origin).read_text(encoding="utf-8"))
+        todo += _imports(tree, packages)
+        seen[name] = ast.unparse(_WithoutDocstrings().visit(tree))
+    return digest(seen)
+
+
+def _imports(tree: ast.Module, packages: set[str]) -> list[str]:
+    """The modules of these packages that a module imports, wherever in it."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # `from model import fusion` names a module, `from model.fusion import Fusion` a class of one
+            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return [name for name in found if name.split(".")[0] in packages and _is_module(name)]
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # its parent is a module, not a package
+        return False
+
+
+class _WithoutDocstrings(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        # a string that stands alone does nothing: a docstring, or one behind an attribute
+        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            return ast.copy_location(ast.Pass(), node)
+        return node

@@ -1,0 +1,96 @@
+"""Publishing, everywhere the same: a reader sees a whole file or none, and the first publisher wins.
+
+Payloads are written under an own unique name in the same file system, checked, fsynced and moved; the manifest
+(or plan) that names them comes last, linked into place. `kill -9` at any moment leaves only files nobody names.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+
+def unique() -> str:
+    """A name that no other process draws (not from `random`, which may be seeded)."""
+    return uuid.uuid4().hex
+
+
+def sync(path: Path) -> None:
+    """Flush a file or folder to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_json(path: Path) -> Any | None:
+    """The JSON in a file; None if the file is not there or damaged."""
+    try:
+        return json.loads(Path(path).read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
+        return None
+
+
+def _write_aside(path: Path, value: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{unique()}")
+    aside.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    sync(aside)
+    return aside
+
+
+def publish_json(path: Path, value: Any, usable: Callable[[Any], bool] = lambda value: value is not None) -> Any:
+    """Link a JSON file into place unless a usable one is there; returns what then lies there.
+
+    `usable` judges what is there; what it refuses (damaged, payload gone) is replaced.
+    """
+    aside = _write_aside(path, value)
+    try:
+        os.link(aside, path)
+        sync(path.parent)
+        return value
+    except FileExistsError:
+        there = read_json(path)
+        if usable(there):
+            return there
+        os.replace(aside, path)
+        sync(path.parent)
+        return value
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def replace_json(path: Path, value: Any) -> None:
+    """Replace a JSON file as a whole; for the few records that are not immutable."""
+    os.replace(_write_aside(path, value), path)
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold an advisory lock on a file, waiting for it; the kernel frees it when its holder dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        file = open(path, "a")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if _is_same(file, path):
+            break
+        file.close()  # the holder before removed the file: a lock on it locks nobody out
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        file.close()
+
+
+def _is_same(file: IO, path: Path) -> bool:
+    try:
+        return os.stat(path).st_ino == os.fstat(file.fileno()).st_ino
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,61 @@
+"""A run's log: one JSON line an event, in the artifacts folder, and what the run prints when it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+# one name a process that schedules; forked workers inherit it
+PROCESS = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+
+
+def write(artifacts: Path, event: str, stage: str, **detail) -> None:
+    """Append an event: `start`, `ran`, `reused`, `failed` or `warning`."""
+    place = log_path(artifacts)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    line = {"time": round(time.time(), 3), "pid": os.getpid(), "event": event, "stage": stage, **detail}
+    with open(place, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+
+def log_path(artifacts: Path) -> Path:
+    return artifacts / "logs" / f"{PROCESS}.jsonl"
+
+
+def read(artifacts: Path) -> list[dict]:
+    """This run's events so far."""
+    try:
+        lines = log_path(artifacts).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+    return [json.loads(line) for line in lines]
+
+
+def summary(events: list[dict], stages: dict[str, bool]) -> list[str]:
+    """One line a stage: ran, reused or failed, and seconds; then warnings and failures.
+
+    Args:
+        events: of this run.
+        stages: whether each stage is complete now.
+    """
+    lines = []
+    for stage, complete in stages.items():
+        mine = [event for event in events if event["stage"] == stage]
+        ran = [event for event in mine if event["event"] == "ran"]
+        if any(event["event"] == "failed" for event in mine):
+            outcome = "failed"
+        elif ran:
+            outcome = "ran"
+        elif any(event["event"] == "start" for event in mine):
+            outcome = "not finished"
+        else:
+            outcome = "reused" if complete else "not reached"
+        shards = f" {len(ran)} shards," if len(ran) > 1 else ""
+        seconds = f"{shards} {sum(event['seconds'] for event in ran):.1f} s" if ran else ""
+        lines.append(f"  {stage:<20} {outcome:<12}{seconds}")
+    for kind in ("warning", "failed"):
+        said = [f"{event['stage']}: {event['reason']}" for event in events if event["event"] == kind]
+        lines += [f"{kind}: {text}" for text in dict.fromkeys(said)]
+    return lines

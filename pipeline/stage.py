@@ -1,0 +1,240 @@
+"""Stage: a Luigi task whose result is an artifact under its key. What a stage declares decides its key.
+
+A subclass says what it reads of the config (`reads`), what it needs of other stages (`needs()`), what comes from
+outside (`outside()`), which code its result depends on (`code`, or a hand-raised `version`), and `make(folder)`s it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+import traceback
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import luigi
+
+from pipeline import runlog
+from pipeline.artifacts import Artifacts
+from pipeline.config import BaseConfig, View, fields
+from pipeline.keys import canonical, code_digest, digest, file_digest
+from pipeline.stores import Store
+
+
+class Experiment:
+    """What the stages of one run share: the config, the artifacts folder, and the stages made so far."""
+
+    known: ClassVar[dict[str, Experiment]] = {}
+
+    def __init__(self, config: BaseConfig):
+        self.config = config
+        self.roles = fields(type(config))
+        configured = os.environ.get("VIDEOCAP_ARTIFACTS") or config.pipeline.artifacts or "artifacts"
+        self.artifacts = Artifacts(Path(configured).expanduser())
+        self.stages: dict[type, Stage] = {}
+        self.recipes: dict[type, dict | None] = {}
+        self.stores: dict[str, Store] = {}
+        self.token = digest([config.model_dump(mode="json"), str(self.artifacts.root)])
+        Experiment.known[self.token] = self
+
+
+class ExperimentParameter(luigi.Parameter):
+    """Hands the experiment from task to task; no part of a task's id.
+
+    Luigi sends tasks that are yielded by a run to its scheduler as strings, and makes them anew from these in
+    the same process: so an experiment goes as a token that this process, or the one that forked it, knows.
+    """
+
+    def __init__(self):
+        super().__init__(significant=False, description="set by the task that requires this one")
+
+    def serialize(self, value: Experiment) -> str:
+        return value.token
+
+    def parse(self, text: str) -> Experiment:
+        return Experiment.known[text]
+
+    def _warn_on_wrong_param_type(self, name: str, value: Any) -> None:
+        """Luigi expects strings."""
+
+
+class Stage(luigi.Task):
+    """One stage of one experiment; made by `TheStage.of(experiment or other stage)`."""
+
+    version: ClassVar[int] = 1
+    """Raised by hand when the output changes though no declared code or config did."""
+    reads: ClassVar[tuple[str, ...]] = ()
+    """Config fields and sections that the stage may read."""
+    code: ClassVar[tuple[str, ...]] = ()
+    """Modules that make the output; their hash is in the key unless `by_version`."""
+    by_version: ClassVar[bool] = False
+    """Extraction: a renamed variable must not cost 20 GPU hours, so only `version` counts."""
+    identified_by_key: ClassVar[bool] = False
+    """What follows depends on the key, not on the content: for weights."""
+
+    experiment = ExperimentParameter()
+    id = luigi.Parameter(description="hash of all config and sources behind the stage, folder and process")
+
+    def needs(self) -> list[tuple[type[Stage], str]]:
+        """The stages whose results this one uses, each with the part it uses ("" for all)."""
+        return []
+
+    def uses(self) -> list[type[Stage]]:
+        """Stages whose files are read, but whose content is in the key by other means (as digests of items)."""
+        return []
+
+    def outside(self) -> dict[str, str] | None:
+        """Digests of what comes from outside; None if they are not known before `prepare()`."""
+        return {}
+
+    def prepare(self) -> None:
+        """Compute what `outside()` lacks."""
+
+    def signature(self) -> Any:
+        """Like `outside()`, but known before the stage has run."""
+        return self.outside()
+
+    def make(self, folder: Path) -> None:
+        """Write the stage's files into an empty folder."""
+        raise NotImplementedError
+
+    # -- what Luigi asks
+
+    @classmethod
+    def of(cls, other: Experiment | Stage) -> Self:
+        """The stage of this class in an experiment."""
+        experiment = other.experiment if isinstance(other, Stage) else other
+        if cls not in experiment.stages:
+            draft = cls(experiment=experiment, id="")
+            upstream = [task.id for task in luigi.task.flatten(draft.requires())]
+            identity = [draft.what(), draft.signature(), upstream, experiment.artifacts.id, runlog.PROCESS]
+            experiment.stages[cls] = cls(experiment=experiment, id=digest(identity)[:16])
+        return experiment.stages[cls]
+
+    def requires(self) -> list[Stage]:
+        return [stage.of(self) for stage in dict.fromkeys([stage for stage, _ in self.needs()] + self.uses())]
+
+    def complete(self) -> bool:
+        return self.payload() is not None
+
+    def run(self) -> None:
+        """Make and publish the artifact, unless it turns out to be there: early cutoff, or another process."""
+        self.prepare()
+        recipe = self.recipe()
+        if recipe is None:
+            raise RuntimeError(f"{self.name}: the key can't be computed, an input has no identity")
+        key = digest(recipe)
+        if self.artifacts.payload(self.name, key) is None:
+            with self.artifacts.lock(f"{self.name}-{key}"):
+                if self.artifacts.payload(self.name, key) is None:
+                    self.log("start", key=key)
+                    started = time.time()
+                    self.artifacts.publish(self.name, key, recipe, self.make, self.provenance())
+                    self.log("ran", key=key, seconds=round(time.time() - started, 3))
+                    shutil.rmtree(self.scratch(), ignore_errors=True)
+
+    def on_failure(self, exception: Exception) -> str:
+        # an error with a message for a person needs no traceback in the last lines; the log keeps it
+        reason = f"{type(exception).__name__}: {exception}" if not isinstance(exception, ValueError) else str(exception)
+        self.log("failed", reason=reason, traceback=traceback.format_exc())
+        return super().on_failure(exception)
+
+    # -- the key
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def artifacts(self) -> Artifacts:
+        return self.experiment.artifacts
+
+    @property
+    def config(self) -> View:
+        """The config, but only the declared fields."""
+        return View(self.experiment.config, self.reads, self.name)
+
+    def what(self) -> dict[str, Any]:
+        """The declared fields that decide values."""
+        return {key: value for key, value in self.config.items().items() if self.experiment.roles[key] == "what"}
+
+    def recipe(self) -> dict | None:
+        """All that decides the output, as JSON; None while an input has no identity yet."""
+        recipes = self.experiment.recipes
+        if recipes.get(type(self)) is None:
+            recipes[type(self)] = self.make_recipe()
+        return recipes[type(self)]
+
+    def make_recipe(self) -> dict | None:
+        inputs = {}
+        for stage, part in self.needs():
+            identity = stage.of(self).identity(part)
+            if identity is None:
+                return None
+            inputs[f"{stage.__name__}:{part}" if part else stage.__name__] = identity
+        outside = self.outside()
+        if outside is None:
+            return None
+        recipe = {"stage": self.name, "version": self.version, "config": self.what(), "inputs": inputs}
+        recipe |= {"outside": outside} if outside else {}
+        mode = self.experiment.config.pipeline.code
+        if self.code and (mode == "strict" or (mode == "auto" and not self.by_version)):
+            recipe["code"] = code_digest(*self.code)
+        return json.loads(canonical(recipe))  # as it reads back from a manifest
+
+    def key(self) -> str | None:
+        recipe = self.recipe()
+        return recipe and digest(recipe)
+
+    def identity(self, part: str = "") -> Any | None:
+        """What a stage behind puts into its own key for this one, or None if it is not known yet."""
+        manifest = self.manifest()
+        if not manifest:
+            return None
+        if self.identified_by_key:
+            return manifest["key"]
+        return manifest["files"][part]["sha256"] if part else manifest["content"]
+
+    def manifest(self) -> dict | None:
+        """What was published under the stage's key, or None."""
+        key = self.key()
+        return self.artifacts.manifest(self.name, key) if key else None
+
+    def payload(self) -> Path | None:
+        """The folder of the stage's files, or None if it is not done."""
+        key = self.key()
+        return self.artifacts.payload(self.name, key) if key else None
+
+    # -- for make()
+
+    def input(self, stage: type[Stage], part: str = "") -> Any:
+        """The result of another stage, which `needs()` or `uses()` must declare.
+
+        A file if `part` names one, else their folder; of a Gather, the shard of each source digest in the part.
+        """
+        if (stage, part) not in self.needs() and stage not in self.uses():
+            raise AttributeError(f"{self.name} reads {stage.__name__} {part!r}, which it does not declare in needs()")
+        return stage.of(self).result(part)
+
+    def result(self, part: str) -> Path:
+        payload = self.payload()
+        if payload is None:
+            raise ValueError(f"the result of {self.name} is gone; run the same command again to make it anew")
+        if part and file_digest(payload / part) != self.manifest()["files"][part]["sha256"]:
+            raise ValueError(f"{payload / part} is damaged; delete {payload.parent} and run again")
+        return payload / part
+
+    def scratch(self) -> Path:
+        """A folder for unfinished work under this key; removed once the result is published."""
+        return self.artifacts.scratch / f"{self.name}-{self.key()}"
+
+    def log(self, event: str, **detail: Any) -> None:
+        runlog.write(self.artifacts.root, event, self.name, **detail)
+
+    def provenance(self) -> dict[str, Any]:
+        """How the artifact was made, which is not in the key: `how` fields, host, versions."""
+        how = {key: value for key, value in self.config.items().items() if self.experiment.roles[key] == "how"}
+        return {"how": how, "host": platform.node(), "python": platform.python_version(), "process": runlog.PROCESS}

@@ -1,0 +1,149 @@
+"""Stores: a folder of immutable shards of one spec. Computing is by item, storing is by shard.
+
+An item is (id, digest of its source). A shard is `<key>-<unique>.h5` beside its manifest `<key>.json`, which
+lists the items' digests, so that scheduling opens no HDF5 file.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline import publish
+from pipeline.keys import digest, file_digest
+
+Item = tuple[str, str]
+MOST_PACKS = 300  # Luigi's cost of pending tasks is quadratic
+
+
+@dataclass
+class Index:
+    """What a store holds: the shard of each item's digest, and the recorded failures."""
+
+    rows: dict[str, Path] = field(default_factory=dict)
+    failures: dict[str, dict] = field(default_factory=dict)
+
+    def settled(self, source: str, retry: int) -> bool:
+        """Whether an item has its rows, or failed at this retry number or a later one."""
+        return source in self.rows or self.failures.get(source, {}).get("retry", -1) >= retry
+
+
+class Store:
+    """A folder of shards of one spec. Copying the folder copies the store; the union of two is a store."""
+
+    def __init__(self, folder: Path, spec: dict):
+        self.folder = Path(folder)
+        self.spec = spec
+        self.spec_digest = digest(spec)
+        self._known: dict[str, dict] = {}
+        self._names: set[str] | None = None
+        self._index = Index()
+
+    def index(self) -> Index:
+        """Read the manifests: where shards overlap, the smallest key wins; rows win over failures."""
+        names = set(os.listdir(self.folder)) if self.folder.is_dir() else set()
+        if names == self._names:
+            return self._index
+        index = Index()
+        for name in sorted(n for n in names if n.endswith(".json") and n != "store.json" and not n.startswith(".")):
+            manifest = self._manifest(name)
+            if manifest is None or manifest["payload"] not in names:
+                continue
+            path = self.folder / manifest["payload"]
+            for source in manifest["digests"]:
+                index.rows.setdefault(source, path)
+            for failure in manifest["failures"]:
+                known = index.failures.setdefault(failure["digest"], failure)
+                if failure["retry"] > known["retry"]:
+                    index.failures[failure["digest"]] = failure
+        self._names, self._index = names, index
+        return index
+
+    def _manifest(self, name: str) -> dict | None:
+        """Manifests never change once they are there, so each is read once."""
+        if name not in self._known:
+            there = publish.read_json(self.folder / name)
+            if not isinstance(there, dict) or there.get("spec") != self.spec_digest:
+                return None
+            self._known[name] = there
+        return self._known[name]
+
+    def shard_key(self, items: Iterable[Item], retry: int) -> str:
+        return digest({"spec": self.spec_digest, "items": sorted(d for _, d in items), "retry": retry})
+
+    def publish_shard(
+        self, items: Sequence[Item], retry: int, write: Callable[[Path, str], dict], provenance: dict
+    ) -> None:
+        """Let `write(path, key)` write the shard of these items, then publish it.
+
+        `write` returns {"digests": those written, "failures": [{"id", "digest", "reason"}], "content": sha256}.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        publish.publish_json(self.folder / "store.json", {"format": "clip4videocap-store", "spec": self.spec})
+        key = self.shard_key(items, retry)
+        payload = self.folder / f"{key}-{publish.unique()}.h5"
+        work = payload.with_name(f".{payload.name}")
+        started = time.time()
+        try:
+            written = write(work, key)
+            size, sha256 = work.stat().st_size, file_digest(work)
+            os.rename(work, payload)
+        except BaseException:
+            work.unlink(missing_ok=True)
+            raise
+        publish.sync(self.folder)
+        manifest = {
+            "key": key,
+            "spec": self.spec_digest,
+            "payload": payload.name,
+            "content": written["content"],
+            "sha256": sha256,
+            "size": size,
+            "items": len(written["digests"]),
+            "digests": written["digests"],
+            "failures": [{**failure, "retry": retry} for failure in written["failures"]],
+            "created": time.time(),
+            "provenance": {**provenance, "seconds": round(time.time() - started, 3)},
+        }
+        place = self.folder / f"{key}.json"
+        published = publish.publish_json(
+            place, manifest, lambda there: bool(there) and (self.folder / there["payload"]).exists()
+        )
+        self._known.pop(place.name, None)
+        self._names = None
+        if published["payload"] != payload.name:
+            payload.unlink()
+
+    def drop(self, items: Iterable[Item], provided: Callable[[dict], bool]) -> None:
+        """Delete the shards that hold nothing but these items, manifest first, if `provided(manifest)` agrees."""
+        sources = {source for _, source in items}
+        for place in sorted(self.folder.glob("[!.]*.json")):
+            manifest = self._manifest(place.name)
+            if manifest and manifest["digests"] and sources.issuperset(manifest["digests"]) and provided(manifest):
+                place.unlink(missing_ok=True)
+                (self.folder / manifest["payload"]).unlink(missing_ok=True)
+
+    def plan(self, items: Sequence[Item], retry: int, attempt: int, shard_size: int) -> tuple[Path, list[list[Item]]]:
+        """The packs that complete these items, and their file: decided once, by the first who asks, for all.
+
+        Items that are settled need no pack; the others are sorted by digest and cut into packs of `shard_size`.
+        """
+        wanted = digest(sorted(source for _, source in items))
+        place = self.folder / "plans" / f"{digest([wanted, retry, attempt])[:32]}.json"
+        plan = publish.read_json(place)
+        if plan is None:
+            index = self.index()
+            distinct = {source: name for name, source in reversed(items)}
+            missing = sorted(source for source in distinct if not index.settled(source, retry))
+            size = max(shard_size, math.ceil(len(missing) / MOST_PACKS))
+            packs = [missing[start : start + size] for start in range(0, len(missing), size)]
+            plan = publish.publish_json(place, [[[distinct[source], source] for source in pack] for pack in packs])
+        return place, [[(name, source) for name, source in pack] for pack in plan]
+
+    def record(self, name: str) -> Path:
+        """Where the gather of a set of items records what it last held."""
+        return self.folder / "gathers" / f"{name[:32]}.json"

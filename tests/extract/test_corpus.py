@@ -1,0 +1,163 @@
+"""The corpus table: every source read alike; what can't be used is named."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extract import corpus
+from extract.config import DataConfig
+from extract.corpus import CorpusError
+
+
+def folder_of(tmp_path: Path, text: str, name: str = "captions.csv") -> DataConfig:
+    file = tmp_path / name
+    file.write_text(text, encoding="utf-8")
+    return DataConfig(kind="folder", videos=tmp_path, annotations=file)
+
+
+def digests(*names: str) -> dict[str, str]:
+    return {name: f"sha-{name}" for name in names}
+
+
+def test_a_csv_row_is_a_caption_and_columns_beyond_it_are_optional(tmp_path):
+    text = "video,caption,split,effect\na.mp4,a man runs,train,gets tired\na.mp4, a man \t jogs ,train,\n"
+    text += "b.mp4,a cat,test,\n"
+    videos, notes = corpus.read(folder_of(tmp_path, text), digests("a.mp4", "b.mp4"))
+    assert [(v.id, v.digest, v.split, v.captions, v.aspects) for v in videos] == [
+        ("a.mp4", "sha-a.mp4", "train", ("a man runs", "a man jogs"), {"effect": ("gets tired",)}),
+        ("b.mp4", "sha-b.mp4", "test", ("a cat",), {}),
+    ]
+    assert notes == []
+
+
+def test_json_lines_say_the_same_as_csv(tmp_path):
+    rows = [{"video": "a.mp4", "caption": "x", "split": "val"}, {"video": "b.mp4", "caption": "y", "split": "test"}]
+    lines = corpus.read(
+        folder_of(tmp_path, "\n".join(map(json.dumps, rows)), "captions.jsonl"), digests("a.mp4", "b.mp4")
+    )
+    table = corpus.read(
+        folder_of(tmp_path, "video,caption,split\na.mp4,x,val\nb.mp4,y,test"), digests("a.mp4", "b.mp4")
+    )
+    assert lines == table
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "says"),
+    [
+        ("name,caption\na,b", "captions.csv", "line 1: no column `video`"),
+        ("video,caption,split\na.mp4,x,trian", "captions.csv", "line 2: split 'trian' is none of"),
+        ("video,caption,split\na.mp4,x,train\na.mp4,y,test", "captions.csv", "line 3: a.mp4 is in split test here"),
+        ('{"video": "a.mp4"}\n{"video": ', "captions.jsonl", "line 2: not JSON"),
+        ('{"caption": "x"}', "captions.jsonl", "line 1: no `video`"),
+        ("[1]", "captions.jsonl", "line 1: not a JSON object"),
+        ("video,caption\nc.mp4,x", "captions.csv", "none of its 1 videos has a file"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path, text, name, says):
+    with pytest.raises(CorpusError) as error:
+        corpus.read(folder_of(tmp_path, text, name), digests("a.mp4"))
+    assert says in str(error.value)
+    assert name in str(error.value)
+
+
+def test_what_is_left_out_is_counted_with_examples(tmp_path):
+    text = "video,caption\na.mp4,x\ngone.mp4,y\nsilent.mp4,\n"
+    videos, notes = corpus.read(folder_of(tmp_path, text), digests("a.mp4", "silent.mp4", "other.mp4"))
+    assert [video.id for video in videos] == ["a.mp4"]
+    assert any("no file" in note and "gone.mp4" in note for note in notes)
+    assert any("no caption" in note and "silent.mp4" in note for note in notes)
+    assert any("not in captions.csv" in note and "other.mp4" in note for note in notes)
+
+
+def test_files_of_one_name_in_two_folders_stay_two_videos():
+    files = ["kitchen/clip.mp4", "garden/clip.mp4", "garden/other.mp4"]
+    assert corpus.match(files, files) == {file: file for file in files}
+    assert corpus.match(["other", "garden/clip"], files) == {"other": files[2], "garden/clip": files[1]}
+    assert corpus.match(["absent"], files) == {}
+    with pytest.raises(CorpusError, match=r"could be any of garden/clip\.mp4, kitchen/clip\.mp4"):
+        corpus.match(["clip"], files)
+
+
+def test_msrvtt_as_published(data):
+    info = data / "msrvtt" / "videodatainfo_sample.json"
+    section = DataConfig(kind="msrvtt", videos=data / "msrvtt", annotations=info)
+    files = corpus.find_videos(data / "msrvtt")
+    videos, notes = corpus.read(section, {name: name for name in files})
+    assert len(videos) == 7
+    assert sum(len(video.captions) for video in videos) == 140
+    assert {video.split for video in videos} == {"test"}
+    assert videos[0].digest == "videos/video7010.mp4"
+    assert notes == []
+
+
+def test_v2c_annotations_and_split_are_added(tmp_path):
+    (tmp_path / "info.json").write_text(
+        json.dumps(
+            {
+                "videos": [{"video_id": f"video{i}", "split": "train"} for i in range(3)],
+                "sentences": [{"video_id": f"video{i}", "caption": "a man cooks"} for i in range(3)],
+            }
+        )
+    )
+    entry = {
+        "final_caption": ["a", "man", "cooks"],
+        "intention": [["to eat", ["<sos>", "to", "eat", "<eos>"]], ["to eat", []]],
+        "effect": [["gets full", []]],
+        "attribute": [],
+    }
+    (tmp_path / "v2c.json").write_text(json.dumps({"video0": [entry, entry], "video9": [entry]}))
+    (tmp_path / "split.json").write_text(json.dumps({"videos": {"train": [0], "test": [1]}}))
+    section = DataConfig(
+        kind="msrvtt",
+        videos=tmp_path,
+        annotations=tmp_path / "info.json",
+        commonsense=tmp_path / "v2c.json",
+        split=tmp_path / "split.json",
+    )
+    videos, _ = corpus.read(section, digests("video0.mp4", "video1.mp4", "video2.mp4"))
+    assert [(video.id, video.split) for video in videos] == [("video0", "train"), ("video1", "test")]
+    assert videos[0].aspects == {"intention": ("to eat",), "effect": ("gets full",)}
+
+
+def test_without_a_split_videos_are_drawn_and_adding_some_moves_none(tmp_path):
+    names = [f"{i}.mp4" for i in range(400)]
+    text = "video,caption\n" + "".join(f"{name},x\n" for name in names)
+    many, _ = corpus.read(folder_of(tmp_path, text), digests(*names))
+    few, _ = corpus.read(folder_of(tmp_path, text), digests(*names[:50]))
+    splits = {video.id: video.split for video in many}
+    assert all(splits[video.id] == video.split for video in few)
+    shares = {split: list(splits.values()).count(split) / 400 for split in ("train", "val", "test")}
+    assert 0.7 < shares["train"] < 0.9
+    assert shares["val"] > 0.04
+    assert shares["test"] > 0.04
+
+
+captions = st.text(st.characters(codec="utf-8"), max_size=30)
+
+
+@given(
+    st.dictionaries(st.text("abc/é ", min_size=1, max_size=6), st.lists(captions, min_size=1, max_size=3), max_size=5)
+)
+def test_any_table_is_read_back_as_written(tmp_path_factory, table):
+    folder = tmp_path_factory.mktemp("corpus")
+    rows = [
+        corpus.Video(name, f"sha-{name}", "val", tuple(c), {"effect": tuple(c)}) for name, c in sorted(table.items())
+    ]
+    corpus.write(rows, folder)
+    parts = [folder / f"{part}.val.json" for part in ("videos", "captions", "aspects")]
+    assert corpus.load(*parts) == rows
+    assert corpus.load(*parts, keep=[]) == []
+
+
+@given(st.text())
+def test_a_caption_comes_out_on_one_line(text):
+    assert len(corpus._clean(text).splitlines()) <= 1
+
+
+def test_distinct_captions_are_listed_once():
+    items = corpus.caption_items({"a": ["x", "y"], "b": ["y"]})
+    assert [text for text, _ in items] == ["x", "y"]
+    assert all(len(digest) == 64 for _, digest in items)

@@ -1,0 +1,162 @@
+"""Encoders give the numbers of OpenAI's module."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from weights import SIZES, random_state, save_random
+
+from extract.config import OPENAI_MODELS
+from extract.device import cpu_multiplies_bf16, resolve
+from extract.encoders import clip, load, normalize, read_state
+
+TINY = ["tiny", "tiny ResNet"]
+FULL = [pytest.param(name, marks=pytest.mark.slow) for name in ("ViT-B/16", "ViT-B/32", "RN50")]
+
+
+def openai_model(state):
+    """OpenAI's own module, computing in fp32."""
+    return clip.model.build_model(dict(state)).float()
+
+
+def some_frames(count, pixels, seed=0):
+    """Smooth random pictures, (count, pixels, pixels, 3)."""
+    coarse = torch.rand(count, 3, 5, 5, generator=torch.Generator().manual_seed(seed))
+    smooth = torch.nn.functional.interpolate(coarse, size=(pixels, pixels), mode="bicubic").clamp(0, 1)
+    return (smooth * 255).byte().permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def cosine(a, b):
+    return (a * b).sum(-1) / (np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1))
+
+
+@pytest.mark.parametrize("name", TINY + FULL)
+@pytest.mark.parametrize(("precision", "least"), [("fp32", 0.99999), ("bf16", 0.9999)])
+def test_frames_agree_with_openais_module(tmp_path, name, precision, least):
+    encoder = load(save_random(tmp_path / "clip.pt", name), SIZES[name]["image_resolution"], "cpu", precision)
+    frames = some_frames(4, encoder.pixels)
+    with torch.inference_mode():
+        expected = openai_model(random_state(name)).encode_image(normalize(torch.from_numpy(frames))).numpy()
+    ours = encoder.encode(frames)
+    assert ours.dtype == np.float32
+    assert ours.shape == (4, encoder.width) == expected.shape
+    assert cosine(ours, expected).min() >= least
+    np.testing.assert_allclose(np.linalg.norm(ours, axis=1), np.linalg.norm(expected, axis=1), rtol=0.02)
+
+
+@pytest.mark.parametrize("name", ["tiny", pytest.param("ViT-B/16", marks=pytest.mark.slow)])
+def test_captions_agree_with_all_77_positions(data, tmp_path, name):
+    sentences = json.loads((data / "msrvtt/videodatainfo_sample.json").read_text())["sentences"]
+    texts = [*[sentence["caption"] for sentence in sentences][:60], "", "word " * 200, "señor 🙂 ﬁn"]
+    encoder = load(save_random(tmp_path / "clip.pt", name), SIZES[name]["image_resolution"], "cpu", "fp32")
+    with torch.inference_mode():
+        expected = openai_model(random_state(name)).encode_text(clip.tokenize(texts, truncate=True)).numpy()
+    np.testing.assert_allclose(encoder.encode_text(texts, batch_size=16), expected, atol=1e-5, rtol=0)
+
+
+def test_nothing_in_gives_nothing_out(tmp_path):
+    encoder = load(save_random(tmp_path / "clip.pt", "tiny"), 32, "cpu", "fp32")
+    assert encoder.encode(np.empty((0, 32, 32, 3), np.uint8)).shape == (0, 48)
+    assert encoder.encode_text([]).shape == (0, 48)
+
+
+def test_fp32_weights_are_not_rounded(tmp_path):
+    state = {key: value.float() for key, value in random_state("tiny").items()}
+    state["visual.conv1.weight"] += 1e-6
+    torch.save(state, tmp_path / "clip.pt")
+    encoder = load(tmp_path / "clip.pt", 32, "cpu", "fp32")
+    assert torch.equal(encoder.model.visual.conv1.weight, state["visual.conv1.weight"])
+
+
+def test_openais_torchscript_archives_load(tmp_path):
+    class Archive(torch.nn.Module):
+        def __init__(self, state):
+            super().__init__()
+            for key, value in state.items():
+                *parents, leaf = key.split(".")
+                module = self
+                for parent in parents:
+                    if not hasattr(module, parent):
+                        module.add_module(parent, torch.nn.Module())
+                    module = getattr(module, parent)
+                module.register_buffer(leaf, value)
+            self.register_buffer("input_resolution", torch.tensor(32))
+
+        def forward(self, x):
+            return x
+
+    state = random_state("tiny")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.jit.script(Archive(state)).save(str(tmp_path / "archive.pt"))
+    assert set(read_state(tmp_path / "archive.pt")) == {*state, "input_resolution"}
+    encoder = load(tmp_path / "archive.pt", 32, "cpu", "fp32")
+    np.testing.assert_array_equal(encoder.model.visual.proj.numpy(), state["visual.proj"].float().numpy())
+
+
+def test_another_input_size_is_refused_with_both_numbers(tmp_path):
+    with pytest.raises(ValueError, match=r"clip\.pt takes frames of 32 pixels, but encoder\.pixels is 224"):
+        load(save_random(tmp_path / "clip.pt", "tiny"), 224, "cpu", "fp32")
+    encoder = load(tmp_path / "clip.pt", 32, "cpu", "fp32")
+    with pytest.raises(ValueError, match="32 x 32 x 3, not uint8 of 64 x 64 x 3"):
+        encoder.encode(np.zeros((1, 64, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "cut", "not a dict", "another model", "one tensor missing"])
+def test_a_file_that_is_no_clip_is_named(tmp_path, kind):
+    path = tmp_path / "other.pt"
+    if kind == "text":
+        path.write_text("no weights")
+    elif kind == "empty":
+        path.touch()
+    elif kind == "cut":
+        save_random(path, "tiny")
+        path.write_bytes(path.read_bytes()[:100_000])
+    elif kind == "not a dict":
+        torch.save([1, 2], path)
+    elif kind == "another model":
+        torch.save(torch.nn.Linear(2, 2).state_dict(), path)
+    elif kind == "one tensor missing":
+        state = random_state("tiny")
+        del state["visual.ln_post.bias"]
+        torch.save(state, path)
+    with pytest.raises(ValueError, match=r"other\.pt is not a CLIP checkpoint"):
+        load(path, 32, "cpu", "fp32")
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    torch.save({"visual.proj": Bomb()}, tmp_path / "bomb.pt")
+    with pytest.raises(ValueError, match=r"bomb\.pt is not a CLIP checkpoint"):
+        load(tmp_path / "bomb.pt", 32, "cpu", "fp32")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_absent_checkpoint_names_the_models_there_are():
+    with pytest.raises(ValueError, match=r"no checkpoint 'ViT-B16'.*ViT-B/16"):
+        load("ViT-B16", 224, "cpu", "fp32")
+
+
+def test_the_table_of_openais_models_is_the_packages():
+    digests = {name: url.split("/")[-2] for name, url in clip.clip._MODELS.items()}
+    assert {name: digest for name, (digest, _) in OPENAI_MODELS.items()} == digests
+
+
+def test_device_and_precision_are_resolved():
+    assert resolve("cpu", "fp32").dtype == torch.float32
+    assert resolve("cpu", "auto").dtype == (torch.bfloat16 if cpu_multiplies_bf16() else torch.float32)
+    assert resolve("cpu", "auto", training=True).dtype == torch.float32
+    with resolve("cpu", "bf16").autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+    with resolve("cpu", "fp32").autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+    for device in ("gpu", "cuda:99"):
+        with pytest.raises(ValueError, match=device):
+            resolve(device, "auto")
+    with pytest.raises(ValueError, match="fp8"):
+        resolve("cpu", "fp8")

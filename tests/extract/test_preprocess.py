@@ -1,0 +1,55 @@
+"""Preprocessing is OpenAI CLIP's, to the bit."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from extract.encoders import clip, normalize
+from extract.preprocess import resize_crop
+
+NAMES = ["123_456", "208_495", "321_421", "389_535"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_known_answers(data, name):
+    with Image.open(data / "clip_preprocess" / f"{name}.jpg") as image:
+        tensor = normalize(torch.from_numpy(resize_crop(image, 224)[None].copy()))[0]
+    np.testing.assert_allclose(tensor.numpy(), np.load(data / "clip_preprocess" / f"{name}.npy"), atol=1e-6, rtol=0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(16, 300), st.integers(0, 2**32 - 1))
+def test_equal_to_clips_transform(height, width, pixels, seed):
+    if max(height, width) > 64 * min(height, width):
+        return
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    ours = torch.from_numpy(resize_crop(image, pixels).copy())
+    expected = clip.clip._transform(pixels)(Image.fromarray(image))
+    assert ours.shape == (pixels, pixels, 3)
+    assert torch.equal(normalize(ours[None])[0], expected)
+
+
+def test_bilinear_is_torchvisions():
+    from torchvision.transforms import CenterCrop, Compose, InterpolationMode, PILToTensor, Resize
+
+    image = np.random.default_rng(0).integers(0, 256, (123, 77, 3), np.uint8)
+    steps = [Resize(64, interpolation=InterpolationMode.BILINEAR), CenterCrop(64), PILToTensor()]
+    expected = Compose(steps)(Image.fromarray(image)).permute(1, 2, 0).numpy()
+    np.testing.assert_array_equal(resize_crop(image, 64, "bilinear"), expected)
+
+
+def test_a_frame_that_would_grow_enormous_is_refused():
+    with pytest.raises(ValueError, match="2 x 2000"):
+        resize_crop(np.zeros((2000, 2, 3), np.uint8), 224)
+
+
+def test_decoding_needs_no_torch():
+    code = "import sys, extract.frames, extract.preprocess; print(*{'torch', 'h5py', 'clip', 'av'} & set(sys.modules))"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output.split() == []

@@ -1,0 +1,264 @@
+"""Shards: what is written is read, by us and by plain h5py, and damage is noticed."""
+
+import contextlib
+import hashlib
+import json
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extract.shards import DamagedShard, Shard, gather, read, write
+
+SPEC = {"encoder": "ViT-B/16", "frames": 20}
+
+
+def sha(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def some_items(ids):
+    return [(name, sha(name)) for name in ids]
+
+
+def some_rows(sizes, width=8, seed=0, dtype=np.float16):
+    rng = np.random.default_rng(seed)
+    if dtype == np.uint8:
+        return [rng.integers(0, 256, (size, width, width, 3), np.uint8) for size in sizes]
+    return [rng.normal(size=(size, width)).astype(dtype) for size in sizes]
+
+
+def write_some(path, names="abc", seed=0, width=8):
+    arrays = some_rows(range(1, len(names) + 1), width, seed)
+    return arrays, write(path, items=some_items(names), arrays=arrays, times=None, spec=SPEC, key="k")
+
+
+names = st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8")), unique=True, max_size=6)
+
+
+@given(names, st.data(), st.integers(0, 5), st.sampled_from([np.float16, np.float32, np.uint8]))
+def test_what_is_written_is_read(tmp_path_factory, names, data, width, dtype):
+    path = tmp_path_factory.mktemp("shard") / "shard.h5"
+    sizes = data.draw(st.lists(st.integers(0, 4), min_size=len(names), max_size=len(names)))
+    arrays = some_rows(sizes, width, dtype=dtype)
+    times = [np.arange(size) * 0.1 for size in sizes]
+    items = some_items(names)
+    info = write(path, items=items, arrays=arrays, times=times, spec=SPEC, key="k")
+    features = read(path)
+    assert (info.items, info.rows) == (len(names), sum(sizes))
+    assert list(zip(features.ids, features.digests, strict=True)) == items
+    assert len(features) == len(arrays)
+    if names:
+        assert features.values.dtype == (np.uint8 if dtype == np.uint8 else np.float16)
+    for i, (array, seconds) in enumerate(zip(arrays, times, strict=True)):
+        np.testing.assert_array_equal(features[i], array.astype(features.values.dtype))
+        span = slice(features.offsets[i], features.offsets[i + 1])
+        np.testing.assert_array_equal(features.times[span], seconds.astype(np.float32))
+    with Shard(path) as shard:
+        assert (shard.key, shard.spec, shard.content) == ("k", SPEC, info.content)
+        for i in range(len(arrays)):
+            np.testing.assert_array_equal(shard.read(i), features[i])
+
+
+def test_plain_h5py_reads_the_documented_layout(tmp_path):
+    arrays = some_rows([2, 0, 3])
+    items = some_items(["video1", "ordner/ü.mp4", "x"])
+    times = [np.array([0.5, 1.5]), np.array([]), np.array([0, 1, 2])]
+    info = write(tmp_path / "s.h5", items=items, arrays=arrays, times=times, spec=SPEC, key="k")
+    with h5py.File(tmp_path / "s.h5") as file:
+        assert set(file) == {"ids", "digests", "offsets", "values", "times"}
+        assert set(file.attrs) == {"format", "format_version", "spec", "key", "content"}
+        assert file["ids"].asstr()[:].tolist() == [name for name, _ in items]
+        assert h5py.check_string_dtype(file["ids"].dtype) == ("utf-8", len("ordner/ü.mp4".encode()))
+        assert file["digests"].dtype == "S64"
+        assert file["offsets"][:].tolist() == [0, 2, 2, 5]
+        assert (file["values"].dtype, file["values"].shape) == (np.float16, (5, 8))
+        assert file["times"].dtype == np.float32
+        assert file["times"][:].tolist() == [0.5, 1.5, 0, 1, 2]
+        assert json.loads(file.attrs["spec"]) == SPEC
+        assert file.attrs["key"].decode() == "k"
+        for name in file:
+            assert file[name].chunks is None
+        # the digest as the docstring defines it
+        digest = hashlib.sha256()
+        for name, kind in [
+            ("ids", "|S13"),
+            ("digests", "|S64"),
+            ("offsets", "<i8"),
+            ("values", "<f2"),
+            ("times", "<f4"),
+        ]:
+            shape = "x".join(map(str, file[name].shape))
+            digest.update(f"{name} {kind} {shape}\n".encode() + file[name][:].tobytes())
+        assert digest.hexdigest() == file.attrs["content"].decode() == info.content
+
+
+def test_two_writes_are_byte_identical(tmp_path):
+    write_some(tmp_path / "a.h5")
+    write_some(tmp_path / "b.h5")
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+
+
+def test_any_flipped_byte_of_the_data_is_noticed(tmp_path):
+    path = tmp_path / "s.h5"
+    write_some(path)
+    good = path.read_bytes()
+    with h5py.File(path) as file:
+        places = [(file[n].id.get_offset(), file[n].nbytes) for n in file]
+    for start, size in places:
+        for place in range(start, start + size, 5):
+            path.write_bytes(good[:place] + bytes([good[place] ^ 0x10]) + good[place + 1 :])
+            with pytest.raises(DamagedShard, match=r"s\.h5"):
+                read(path)
+
+
+def test_damage_anywhere_is_noticed_or_does_no_harm(tmp_path):
+    path = tmp_path / "s.h5"
+    arrays, _ = write_some(path)
+    good = path.read_bytes()
+    for place in range(0, len(good), 7):
+        path.write_bytes(good[:place] + bytes([good[place] ^ 0xFF]) + good[place + 1 :])
+        with contextlib.suppress(DamagedShard):
+            features = read(path)
+            np.testing.assert_array_equal(features.values, np.concatenate(arrays))
+    for size in range(0, len(good), 97):
+        path.write_bytes(good[:size])
+        with pytest.raises(DamagedShard, match=r"s\.h5"):
+            read(path)
+
+
+def spoil(file, kind, folder):
+    """Change one thing of an open shard."""
+    if kind in ("soft link", "external link", "group", "missing", "virtual", "chunked", "external data", "wrong type"):
+        values = file["values"][:]
+        del file["values"]
+    if kind == "soft link":
+        file["values"] = h5py.SoftLink("/times")
+    elif kind == "external link":
+        file["values"] = h5py.ExternalLink(str(folder / "other.h5"), "/values")
+    elif kind == "group":
+        file.create_group("values")
+    elif kind == "virtual":
+        layout = h5py.VirtualLayout(values.shape, values.dtype)
+        layout[:] = h5py.VirtualSource(str(folder / "other.h5"), "values", values.shape)
+        file.create_virtual_dataset("values", layout)
+    elif kind == "chunked":
+        file.create_dataset("values", data=values, chunks=(1, 8))
+    elif kind == "external data":
+        outside = [(str(folder / "raw"), 0, values.nbytes)]
+        file.create_dataset("values", values.shape, values.dtype, external=outside)
+    elif kind == "wrong type":
+        file.create_dataset("values", data=values.astype(np.float32))
+    elif kind == "unallocated":
+        del file["times"]
+        file.create_dataset("times", (6,), np.float32)
+    elif kind == "huge":
+        del file["times"]
+        file.create_dataset("times", (1 << 40,), np.float32)
+    elif kind == "more":
+        file["more"] = 1
+    elif kind == "offsets beyond":
+        file["offsets"][-1] = 7
+    elif kind == "offsets back":
+        file["offsets"][1] = 5
+    elif kind == "version":
+        file.attrs["format_version"] = 2
+    elif kind == "no key":
+        del file.attrs["key"]
+    elif kind == "spec":
+        file.attrs["spec"] = "{"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    "soft link, external link, group, missing, virtual, chunked, external data, wrong type, unallocated, huge, more, "
+    "offsets beyond, offsets back, version, no key, spec".split(", "),
+)
+def test_what_is_not_plain_data_is_refused_at_opening(tmp_path, kind):
+    write_some(tmp_path / "other.h5")
+    write_some(tmp_path / "s.h5")
+    (tmp_path / "raw").write_bytes(b"secret" * 100)
+    with h5py.File(tmp_path / "s.h5", "r+") as file:
+        spoil(file, kind, tmp_path)
+    with pytest.raises(DamagedShard, match=r"s\.h5"):
+        Shard(tmp_path / "s.h5")
+
+
+def test_other_files_are_refused(tmp_path):
+    (tmp_path / "text").write_text("no HDF5")
+    with pytest.raises(DamagedShard, match="text"):
+        read(tmp_path / "text")
+    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+        file["values"] = [1.0]
+    with pytest.raises(DamagedShard, match="no feature shard"):
+        read(tmp_path / "foreign.h5")
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "absent")
+
+
+def test_gather_orders_skips_and_prefers_the_first_shard(tmp_path):
+    first, _ = write_some(tmp_path / "1.h5", "abc", seed=1)
+    second, _ = write_some(tmp_path / "2.h5", "cde", seed=2)
+    paths = [tmp_path / "1.h5", tmp_path / "2.h5"]
+    features = gather(paths, [sha(name) for name in "ecae"])
+    assert features.ids == tuple("ecae")
+    for rows, expected in zip(features, [second[2], first[2], first[0], second[2]], strict=False):
+        np.testing.assert_array_equal(rows, expected)
+    assert len(features.times) == len(features.values) == features.offsets[-1]
+    assert gather(paths, []).values.shape == (0, 8)
+    with pytest.raises(KeyError, match=sha("nobody")):
+        gather(paths, [sha("a"), sha("nobody")])
+    write_some(tmp_path / "0.h5", "")  # of a pack whose items all failed
+    assert gather([tmp_path / "0.h5", *paths], [sha("a")]).values.shape == (1, 8)
+    write_some(tmp_path / "3.h5", "f", width=9)
+    with pytest.raises(ValueError, match="different rows"):
+        gather([*paths, tmp_path / "3.h5"], [sha("f")])
+
+
+def test_gather_notices_damage(tmp_path):
+    write_some(tmp_path / "1.h5")
+    with h5py.File(tmp_path / "1.h5", "r+") as file:
+        file["values"][0, 0] += 1
+    with pytest.raises(DamagedShard, match=r"1\.h5.*digest"):
+        gather([tmp_path / "1.h5"], [sha("a")])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"items": some_items(["a\0b"])}, "NUL"),
+        ({"items": [("a", "abc")]}, "sha256"),
+        ({"items": some_items("ab")}, "do not go together"),
+        ({"items": some_items("ab"), "arrays": [np.zeros((1, 2)), np.zeros((1, 3))]}, "beside"),
+        ({"arrays": [np.full((1, 2), 1e6)]}, "too large"),
+        ({"arrays": [np.full((1, 2), np.nan)]}, "not finite"),
+        ({"times": [np.zeros(2)]}, "1 rows with 2 times"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_and_leaves_nothing(tmp_path, change, message):
+    arguments = {
+        "items": some_items("a"),
+        "arrays": [np.zeros((1, 2))],
+        "times": None,
+        "spec": SPEC,
+        "key": "k",
+    } | change
+    with pytest.raises(ValueError, match=message):
+        write(tmp_path / "s.h5", **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_exists_is_left_alone(tmp_path):
+    (tmp_path / "s.h5").write_text("mine")
+    with pytest.raises(FileExistsError):
+        write_some(tmp_path / "s.h5")
+    assert (tmp_path / "s.h5").read_text() == "mine"
+
+
+def test_shards_need_no_torch():
+    code = "import sys, extract.shards; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

@@ -1,0 +1,77 @@
+"""A small captioner's config, videos with features that say which caption they have, and their training data."""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+
+from model.batches import TrainingData
+from model.config import ASPECTS, AspectsConfig, DecoderConfig, FusionConfig, TrainConfig, Vis2TextConfig
+from model.vocabulary import Vocabulary, build
+
+D_IN, D_TEXT = 12, 10
+
+
+@dataclass
+class Video:
+    id: str
+    captions: tuple[str, ...]
+    aspects: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def config(aspects=ASPECTS, width=16, max_tokens=9, fusion=None, vis2text=None, **train) -> SimpleNamespace:
+    """Sections of a small captioner; `train` are fields of TrainConfig, `fusion` and `vis2text` of theirs."""
+    decoder = DecoderConfig(
+        width=width, heads=2, inner=2 * width, dropout=0.1, max_tokens=max_tokens, max_aspect_tokens=6
+    )
+    return SimpleNamespace(
+        fusion=FusionConfig(**(fusion or {})),
+        vis2text=Vis2TextConfig(**(vis2text or {})),
+        aspects=AspectsConfig(use=aspects, queries=2),
+        decoder=decoder,
+        train=TrainConfig(**{"device": "cpu", "batch_size": 4, "epochs": 4, **train}),
+    )
+
+
+SUBJECTS = ("a red ball", "a blue cube", "the dog", "two people")
+EVENTS = ("rolls away", "jumps", "vanishes slowly", "dances and sings")
+
+
+def videos(count: int) -> list[Video]:
+    """Videos with two captions each, told apart by their words; every third has no `effect`."""
+    made = []
+    for index in range(count):
+        subject, event = SUBJECTS[index % 4], EVENTS[index // 4 % 4]
+        aspects = {"intention": ("to " + event, "to have fun"), "attribute": ("quick",)}
+        if index % 3:
+            aspects["effect"] = (f"{subject} is gone",)
+        captions = (f"{subject} {event}", f"{subject} {event} once more")
+        made.append(Video(f"video{index}", captions, aspects))
+    return made
+
+
+def features(count: int, seed: int = 0, lengths=(5, 8, 3, 8)) -> SimpleNamespace:
+    """Random float16 features of `count` videos, of different numbers of frames."""
+    frames = [lengths[index % len(lengths)] for index in range(count)]
+    offsets = np.cumsum([0, *frames])
+    values = np.random.default_rng(seed).standard_normal((offsets[-1], D_IN)).astype(np.float16)
+    return SimpleNamespace(values=values, offsets=offsets)
+
+
+def vocabulary(of: list[Video]) -> Vocabulary:
+    return build([text for video in of for texts in (video.captions, *video.aspects.values()) for text in texts], 1)
+
+
+def training_data(of: list[Video], aspects=ASPECTS) -> TrainingData:
+    rows = {caption: index for index, caption in enumerate(sorted({c for video in of for c in video.captions}))}
+    embeddings = np.random.default_rng(1).standard_normal((len(rows), D_TEXT)).astype(np.float16)
+    return TrainingData(
+        of,
+        features(len(of)),
+        vocabulary(of),
+        embeddings=embeddings,
+        rows=rows,
+        aspects=aspects,
+        max_tokens=9,
+        max_aspect_tokens=6,
+    )

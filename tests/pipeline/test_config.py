@@ -1,0 +1,114 @@
+"""Config: mistakes are refused with file, key and nearest valid key; views show only what is declared."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tasks
+from pipeline import config
+from pipeline.config import ConfigError, View, fields, load
+from tasks import Config
+
+CONFIGS = Path(tasks.__file__).parent / "configs"
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "experiment.toml"
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[train]\nlrr = 1", "train.lrr: unknown key; did you mean train.lr?"),
+        ("[trian]\nlr = 1", "trian: unknown section; did you mean train?"),
+        ('[train]\nlr = "fast"', "train.lr: should be a valid number (it is 'fast')"),
+        ("[train]\nlr = -1", "train.lr: should be greater than 0"),
+        ("train = 3", "train: "),
+        ('[data]\nkind = "msrvtt"', "data: kind 'msrvtt' needs both `videos` and `annotations`"),
+        ('[data]\nkind = "folder"\nvideos = "nowhere"', "data.videos: there is no file or folder"),
+        ('[encoder]\nweights = "ViT-B/17"', "encoder.weights: is neither 'toyclip', nor an OpenAI model"),
+        ('[encoder]\nweights = "RN50x4"', "RN50x4 takes 288 pixels, not 224"),
+        ("[decoder]\nheads = 7", "must be even and divisible by heads 7"),
+        ('[experiment]\nname = "../x"', "experiment.name: "),
+        ("[train\n", "experiment.toml: "),
+    ],
+)
+def test_a_mistake_is_named_with_its_file_and_key(tmp_path, text, says):
+    with pytest.raises(ConfigError) as error:
+        load(Config, write(tmp_path, text))
+    assert says in str(error.value)
+    assert "experiment.toml" in str(error.value)
+
+
+def test_all_mistakes_are_named_at_once(tmp_path):
+    with pytest.raises(ConfigError) as error:
+        load(Config, write(tmp_path, "[train]\nlrr = 1\nepochs = 0\n[fusion]\nblock = 'gru'"))
+    assert len(str(error.value).splitlines()) == 3
+
+
+def test_overrides_go_before_the_file_and_need_no_quotes(tmp_path):
+    file = write(tmp_path, '[train]\nlr = 1e-4\n[experiment]\nname = "a"')
+    loaded = load(Config, file, 'train.lr=2e-3 fusion.block=conv1d aspects.use=["effect"] experiment.name=my-run')
+    assert loaded.train.lr == 2e-3
+    assert loaded.fusion.block == "conv1d"
+    assert loaded.aspects.use == ("effect",)
+    assert loaded.experiment.name == "my-run"
+
+
+@pytest.mark.parametrize("override", ["train.lr", "lr=3", "train.lrr=3", "train.lr=slow"])
+def test_a_wrong_override_is_named(tmp_path, override):
+    with pytest.raises(ConfigError, match="--override"):
+        load(Config, write(tmp_path, ""), override)
+
+
+def test_relative_paths_start_from_the_config_file(tmp_path, monkeypatch):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "captions.csv").write_text("video,caption\n")
+    file = write(tmp_path, '[data]\nkind = "folder"\nvideos = "videos"\nannotations = "captions.csv"')
+    monkeypatch.chdir("/")
+    assert load(Config, file).data.videos == tmp_path / "videos"
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.toml")), ids=lambda file: file.name)
+def test_shipped_configs_name_only_known_fields(file):
+    mistakes = ""
+    try:
+        load(Config, file)
+    except ConfigError as error:
+        mistakes = str(error)
+    assert all("there is no file or folder" in line for line in mistakes.splitlines())  # the user's own videos
+
+
+def test_every_field_is_marked_and_described():
+    assert set(fields(Config).values()) == {"what", "where", "how"}
+    for section in Config.model_fields.values():
+        assert all(field.description for field in section.annotation.model_fields.values())
+
+
+def test_a_dumped_config_loads_as_the_same(tmp_path):
+    loaded = load(Config, CONFIGS / "demo.toml", "train.lr=0.001 aspects.use=[]")
+    assert load(Config, write(tmp_path, config.dump(loaded))) == loaded
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_any_text_survives_dumping(text):
+    import tomllib
+
+    assert tomllib.loads(f"value = {config._toml(text)}")["value"] == text
+
+
+def test_a_view_shows_declared_fields_and_refuses_others():
+    view = View(load(Config, CONFIGS / "demo.toml"), ("train.lr", "fusion"), "Train")
+    assert view.train.lr == 1e-3
+    assert view.fusion.scales == 3
+    for read in (lambda: view.train.epochs, lambda: view.decoder, lambda: view.train.model_dump()):
+        with pytest.raises(AttributeError, match="does not declare"):
+            read()
+    with pytest.raises(AttributeError, match="frozen"):
+        view.train.lr = 1.0
+    with pytest.raises(TypeError, match="no field"):
+        View(load(Config, CONFIGS / "demo.toml"), ("train.lrr",), "Train")

@@ -1,0 +1,117 @@
+"""The demo from nothing to scores, as a user runs it: small in everything but its stages."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+
+from luigi_runs import TINY, Run, environment, kill_in, luigi
+
+STAGES = [
+    "ToyWorld", "Corpus", "ToyClip", "DecodeShard", "EmbedFramesShard", "EmbedCaptionsShard",
+    "Vocabulary", "Train", "Caption", "Score", "Report",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> Run:
+    run = luigi(tmp_path_factory.mktemp("demo") / "artifacts", "--override", TINY)
+    assert run.status == 0, run.output
+    return run
+
+
+def test_every_stage_runs_and_the_scores_are_printed(demo):
+    assert demo.ran() >= set(STAGES)
+    for words in ("CIDEr", "METEOR", "ROUGE-L", "BLEU-4", "most frequent train caption", "captions shuffled"):
+        assert words in demo.output
+    assert str(demo.artifacts / "runs" / "demo") in demo.output
+
+
+def test_the_results_have_the_promised_formats(demo):
+    captions = json.loads(demo.result("captions.json"))
+    assert [row["video_id"] for row in captions] == sorted(row["video_id"] for row in captions)
+    assert all(set(row) == {"video_id", "caption", "intention", "effect", "attribute"} for row in captions)
+    scores = json.loads(demo.result("scores.json"))
+    assert scores["protocol"] == "coco"
+    assert scores["split"] == "test"
+    assert scores["videos"] == len(captions)
+    metrics = {"CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"}
+    assert metrics <= set(scores)
+    assert len(scores["controls"]) == 2
+    assert all(metrics == set(control) for control in scores["controls"].values())
+    assert b"<html" in demo.result("report.html")
+    assert b'name = "demo"' in demo.result("config.toml")
+    assert demo.result("model.safetensors")
+
+
+def test_a_second_run_executes_nothing(demo):
+    again = luigi(demo.artifacts, "--override", TINY)
+    assert again.status == 0
+    assert again.ran() == set()
+    assert "CIDEr" in again.output
+
+
+def test_status_says_fresh_and_then_what_a_change_makes_stale(demo):
+    def status(override):
+        command = [sys.executable, "-m", "videocap", "status", "--json", "--override", override]
+        return json.loads(subprocess.check_output(command, env=environment(demo.artifacts)))
+
+    assert {row["state"] for row in status(TINY)} == {"fresh"}
+    rows = {row["stage"]: row for row in status(TINY + " train.lr=0.002")}
+    assert rows["Vocabulary"]["state"] == "fresh"
+    assert rows["Train"]["state"] == "stale"
+    assert rows["Train"]["will_run"]
+    assert rows["Train"]["reasons"] == [{"what": "config", "field": "train.lr", "old": 0.001, "new": 0.002}]
+    assert rows["Report"]["may_run"]
+
+
+def test_a_changed_field_reruns_only_what_it_touches(demo):
+    changed = luigi(demo.artifacts, "--override", TINY + " generate.beam=1 experiment.name=greedy")
+    assert changed.status == 0, changed.output
+    assert "Caption" in changed.ran()
+    assert changed.ran() <= {"Caption", "Score", "Report"}
+    assert os.readlink(demo.artifacts / "runs" / "demo") != os.readlink(demo.artifacts / "runs" / "greedy")
+
+
+def test_two_workers_and_dropped_frames_give_the_same_result(demo, tmp_path):
+    both = luigi(tmp_path / "artifacts", "--workers", "2", "--override", TINY + " decode.keep=false")
+    assert both.status == 0, both.output
+    frames = next((tmp_path / "artifacts" / "stores").glob("DecodeShard-*"))
+    assert not list(frames.glob("*.h5"))
+    ours, theirs = (json.loads(run.result("captions.json")) for run in (both, demo))
+    assert [row["video_id"] for row in ours] == [row["video_id"] for row in theirs]
+
+
+@pytest.mark.slow
+def test_killed_in_every_stage_it_ends_in_the_same_results(demo, tmp_path):
+    artifacts, chance = tmp_path / "artifacts", random.Random(0)
+    killed = [stage for stage in STAGES if kill_in(stage, chance.random() * 0.3, artifacts, "--override", TINY)]
+    assert set(killed) >= {"ToyWorld", "ToyClip", "DecodeShard", "Train", "Caption", "Score"}
+    run = luigi(artifacts, "--override", TINY)
+    assert run.status == 0, run.output
+    for name in ("captions.json", "scores.json", "model.safetensors"):
+        assert run.result(name) == demo.result(name), name
+
+
+def test_a_failing_stage_is_named_in_the_last_lines_and_the_status_is_not_0(tmp_path):
+    run = luigi(tmp_path / "artifacts", "--override", TINY + " encoder.device=cuda:9", cwd="/")
+    assert run.status == 1
+    assert run.outcome("ToyWorld") == "ran"
+    assert run.outcome("EmbedFramesShard") == "failed"
+    assert run.outcome("Train") == "not reached"
+    assert "failed: EmbedFramesShard: there is no device 'cuda:9'" in run.output.splitlines()[-2]
+
+
+def test_a_config_mistake_is_refused_before_anything_runs(tmp_path):
+    run = luigi(tmp_path / "artifacts", "--override", "train.lrr=1")
+    assert run.status == 2
+    assert run.output.strip() == "--override: train.lrr: unknown key; did you mean train.lr?"
+    assert not (tmp_path / "artifacts").exists()
+
+
+def test_the_scheduling_process_loads_nothing_heavy():
+    code = "import tasks, sys; print([m for m in ('torch', 'h5py', 'numpy', 'clip', 'av') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd="/", text=True).strip() == "[]"

@@ -1,0 +1,101 @@
+"""The 7 real MSR-VTT clips with their 140 captions, through every stage."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from luigi_runs import luigi
+from weights import save_random
+
+CONFIG = """
+[experiment]
+name = "clips"
+[data]
+kind = "msrvtt"
+videos = "videos"
+annotations = "videodatainfo.json"
+[decode]
+frames = {frames}
+[encoder]
+weights = "clip.pt"
+pixels = {pixels}
+[text_encoder]
+weights = "clip.pt"
+[aspects]
+use = []
+[vocabulary]
+min_count = 1
+[decoder]
+width = {width}
+heads = 4
+inner = {width}
+dropout = 0.0
+[train]
+epochs = {epochs}
+epoch = "caption"
+batch_size = 35
+label_smoothing = 0.0
+lr = 1e-3
+[score]
+split = "train"
+"""
+
+
+def lay_out(folder: Path, data: Path, weights: str, **sizes: int) -> Path:
+    """The clips in MSR-VTT's official layout, all of them for training, and a config; returns the config's path."""
+    shutil.copytree(data / "msrvtt" / "videos", folder / "videos")
+    shutil.copytree(data / "msrvtt" / "videos_low_fps", folder / "videos", dirs_exist_ok=True)
+    info = json.loads((data / "msrvtt" / "videodatainfo_sample.json").read_text())
+    for video in info["videos"]:
+        video["split"] = "train"
+    (folder / "videodatainfo.json").write_text(json.dumps(info))
+    save_random(folder / "clip.pt", weights)
+    config = folder / "clips.toml"
+    config.write_text(CONFIG.format(**sizes))
+    return config
+
+
+def add_damaged(folder: Path, data: Path) -> None:
+    shutil.copy(data / "edge_cases" / "corrupted.mp4", folder / "videos" / "video9999.mp4")
+    place = folder / "videodatainfo.json"
+    info = json.loads(place.read_text())
+    info["videos"].append({"video_id": "video9999", "id": 9999, "split": "train"})
+    info["sentences"].append({"video_id": "video9999", "caption": "something broken", "sen_id": 1})
+    place.write_text(json.dumps(info))
+
+
+def test_a_damaged_clip_is_named_and_the_others_go_through(data, tmp_path):
+    config = lay_out(tmp_path, data, "tiny", frames=4, pixels=32, width=32, epochs=1)
+    add_damaged(tmp_path, data)
+    run = luigi(tmp_path / "artifacts", "--config", str(config))
+    assert run.status == 0, run.output
+    assert "warning: FrameFeatures: video9999: is damaged" in run.output
+    captions = json.loads(run.result("captions.json", "clips"))
+    assert [row["video_id"] for row in captions] == [
+        "video7010", "video7011", "video7012", "video7013", "video7014", "video7202", "video8133",
+    ]  # fmt: skip
+    assert json.loads(run.result("scores.json", "clips"))["videos"] == 7
+    assert b"video9999" in run.result("report.html", "clips")
+    refused = luigi(tmp_path / "artifacts", "--config", str(config), "--override", "decode.max_failures=0.1")
+    assert refused.status == 0, "what is published stays done"
+    fresh = luigi(tmp_path / "other", "--config", str(config), "--override", "decode.max_failures=0.1")
+    assert fresh.status == 1
+    assert "1 of 8 items failed, more than decode.max_failures = 0.1 allows" in fresh.output.splitlines()[-2]
+
+
+@pytest.mark.slow
+def test_trained_until_it_fits_it_gives_a_clip_one_of_its_own_references(data, tmp_path):
+    config = lay_out(tmp_path, data, "ViT-B/16", frames=20, pixels=224, width=128, epochs=60)
+    run = luigi(tmp_path / "artifacts", "--config", str(config))
+    assert run.status == 0, run.output
+    info = json.loads((tmp_path / "videodatainfo.json").read_text())
+    captions = json.loads(run.result("captions.json", "clips"))
+    own = [
+        row["caption"] in {s["caption"] for s in info["sentences"] if s["video_id"] == row["video_id"]}
+        for row in captions
+    ]
+    assert sum(own) >= 6, captions
+    scores = json.loads(run.result("scores.json", "clips"))
+    assert scores["CIDEr"] > 3 * max(control["CIDEr"] for control in scores["controls"].values())

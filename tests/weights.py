@@ -1,0 +1,33 @@
+"""CLIP checkpoints with random weights, in OpenAI's format."""
+
+from pathlib import Path
+
+import torch
+
+from extract.encoders import clip
+
+SIZES = {
+    "ViT-B/16": dict(embed_dim=512, image_resolution=224, vision_layers=12, vision_width=768, vision_patch_size=16),
+    "ViT-B/32": dict(embed_dim=512, image_resolution=224, vision_layers=12, vision_width=768, vision_patch_size=32),
+    "RN50": dict(embed_dim=1024, image_resolution=224, vision_layers=(3, 4, 6, 3), vision_width=64),
+    "tiny": dict(embed_dim=48, image_resolution=32, vision_layers=2, vision_width=64, vision_patch_size=8),
+    "tiny ResNet": dict(embed_dim=48, image_resolution=64, vision_layers=(1, 1, 2, 1), vision_width=8),
+}
+TEXT = dict(context_length=77, vocab_size=49408, transformer_width=512, transformer_heads=8, transformer_layers=12)
+TINY_TEXT = TEXT | dict(transformer_width=64, transformer_heads=1, transformer_layers=2)
+
+
+def random_state(name: str, seed: int = 0) -> dict[str, torch.Tensor]:
+    """The fp16 state dict of a CLIP of that size, with weights drawn from `seed`."""
+    sizes = {"vision_patch_size": None} | SIZES[name] | (TINY_TEXT if "tiny" in name else TEXT)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = clip.model.CLIP(**sizes)
+    clip.model.convert_weights(model)
+    return model.state_dict()
+
+
+def save_random(path: Path, name: str = "ViT-B/16", seed: int = 0) -> Path:
+    """Save such a state dict where `extract.encoders.load` finds it."""
+    torch.save(random_state(name, seed), path)
+    return path
