@@ -98,8 +98,8 @@ class Corpus(Stage):
     def needs(self) -> list:
         return [(ToyWorld, "")] if self.config.data.kind == "toyworld" else []
 
-    def sources(self, compute: bool) -> dict[str, str] | None:
-        """Digests of the annotations and of all files in the folder of videos."""
+    def sources(self) -> dict[str, Path]:
+        """The annotations, and all files in the folder of videos."""
         from extract.corpus import find_videos
 
         data = self.config.data
@@ -107,18 +107,21 @@ class Corpus(Stage):
             return {}
         files = {name: getattr(data, name) for name in ("annotations", "commonsense", "split")}
         files |= {f"videos/{name}": path for name, path in find_videos(data.videos).items()}
-        return self.artifacts.file_digests("corpus", {k: path for k, path in files.items() if path}, compute)
+        return {name: path for name, path in files.items() if path is not None}
+
+    def signature(self) -> str:
+        return self.artifacts.file_signature(self.sources())
 
     def outside(self) -> dict[str, str] | None:
-        return self.sources(compute=False)
+        return self.artifacts.file_digests("corpus", self.sources(), compute=False)
 
     def prepare(self) -> None:
-        self.sources(compute=True)
+        self.artifacts.file_digests("corpus", self.sources(), compute=True)
 
     def make(self, folder: Path) -> None:
         from extract import corpus
 
-        data, digests = self.config.data, self.sources(compute=False)
+        data, digests = self.config.data, self.outside()
         if data.kind == "toyworld":
             data = DataConfig(annotations=self.input(ToyWorld) / "captions.jsonl")
             digests = {name: file["sha256"] for name, file in ToyWorld.of(self).manifest()["files"].items()}
@@ -382,6 +385,10 @@ class Caption(Stage):
         from model import checkpoints, controls, generation
 
         videos, features = videos_of(self, self.config.score.split)
+        if not videos:
+            raise ValueError(
+                f"the {self.config.score.split} split has no videos to caption: choose another score.split"
+            )
         device = resolve(self.config.train.device, "fp32").device
         model, words = checkpoints.load(self.input(Train), device)
         generate = self.config.generate
@@ -474,6 +481,7 @@ class Pipeline(luigi.Task):
         self.report = Report.of(self.experiment)
         self.task_id = f"Pipeline_{self.name}_{self.report.id}"
         if console.on_command_line():
+            console.share_cores()
             console.report_at_exit(self.experiment, self.stages(), self.complete, self.results)
 
     def stages(self) -> list[type[Stage]]:

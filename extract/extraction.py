@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import imageio_ffmpeg
 import numpy as np
 from tqdm import tqdm
 
@@ -51,7 +53,11 @@ class Sampler:
         try:
             if name not in self.paths:
                 raise frames.VideoError("the file is gone")
-            return frames.read(self.paths[name], self.prober, **self.settings)
+            read = frames.read(self.paths[name], self.prober, **self.settings)
+            with open(self.paths[name], "rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                    raise frames.VideoError("the file has changed since the corpus was read; run again")
+            return read
         except frames.VideoError as error:
             self.failures.append({"id": name, "digest": digest, "reason": str(error)})
             return None
@@ -67,7 +73,8 @@ def decode_shard(path: Path, key: str, spec: dict, items: Sequence[Item], folder
         config: holder of the sections decode and encoder.
 
     Returns:
-        {"digests": of the videos written, "failures": [{"id", "digest", "reason"}], "content": sha256}.
+        {"digests": of the videos written, "failures": [{"id", "digest", "reason"}], "content": sha256,
+        "provenance": {…}}.
     """
     done, arrays, times = [], [], []
     with Sampler([name for name, _ in items], folder, config.decode, config.encoder) as sampler:
@@ -77,7 +84,7 @@ def decode_shard(path: Path, key: str, spec: dict, items: Sequence[Item], folder
                 arrays.append(read[0])
                 times.append(read[1])
     info = shards.write(path, items=done, arrays=arrays, times=times, spec=spec, key=key)
-    return _written(info, done, sampler.failures)
+    return _written(info, done, sampler.failures, ffmpeg=imageio_ffmpeg.get_ffmpeg_version())
 
 
 def embed_frames_shard(
@@ -115,7 +122,7 @@ def embed_frames_shard(
             arrays.append(rows)
             times.append(frame_times)
     info = shards.write(path, items=done, arrays=arrays, times=times, spec=spec, key=key)
-    return _written(info, done, failures + sampler.failures)
+    return _written(info, done, failures + sampler.failures, computed=str(encoder.where))
 
 
 def read_frames(
@@ -180,11 +187,14 @@ def embed_captions_shard(path: Path, key: str, spec: dict, items: Sequence[Item]
     encoder = load_encoder(checkpoint, config.encoder.pixels, config.encoder.device, config.encoder.precision)
     rows = encoder.encode_text([text for text, _ in items], config.encoder.batch_size)
     info = shards.write(path, items=items, arrays=list(rows[:, None]), times=None, spec=spec, key=key)
-    return _written(info, items, [])
+    return _written(info, items, [], computed=str(encoder.where))
 
 
-def _written(info: shards.ShardInfo, items: Sequence[Item], failures: list[dict[str, str]]) -> dict:
-    return {"digests": [digest for _, digest in items], "failures": failures, "content": info.content}
+def _written(
+    info: shards.ShardInfo, items: Sequence[Item], failures: list[dict[str, str]], **provenance: str
+) -> dict[str, Any]:
+    digests = [digest for _, digest in items]
+    return {"digests": digests, "failures": failures, "content": info.content, "provenance": provenance}
 
 
 @lru_cache(maxsize=1)

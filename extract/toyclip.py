@@ -20,6 +20,7 @@ PATCH = 16
 FRAMES = 6  # of a clip, a step
 BATCH = 32  # clips a step
 LR = 2e-3
+AUG = 6
 READ, RECON = True, 3.0
 LAYERS, WIDTH, EMBED = 3, 64, 128
 _CONTEXT, _VOCABULARY = 77, 49408  # OpenAI's
@@ -133,7 +134,14 @@ def _fit(model, frames, tokens, first, same, steps, generator) -> None:
 def _sample(frames: Tensor, generator: torch.Generator) -> Tensor:
     """uint8 (N, H, W, 3) to normalised float (FRAMES, 3, H, W): one random frame of each of FRAMES equal parts."""
     parts = (torch.arange(FRAMES) + torch.rand(FRAMES, generator=generator)) * len(frames) / FRAMES
-    return ((frames[parts.long()] / 255 - _MEAN) / _STD).permute(0, 3, 1, 2)
+    images = ((frames[parts.long()] / 255 - _MEAN) / _STD).permute(0, 3, 1, 2)
+    if AUG:
+        if torch.rand((), generator=generator) < 0.5:
+            images = images.flip(3)
+        h, w = images.shape[2:]
+        dy, dx = torch.randint(2 * AUG + 1, (2,), generator=generator).tolist()
+        images = F.pad(images, (AUG,) * 4, mode="replicate")[:, :, dy : dy + h, dx : dx + w]
+    return images
 
 
 def _same(captions, ids) -> Tensor:

@@ -1,8 +1,8 @@
 """What happens in each clip of the toy world, the words that tell it, and whether a caption tells it right.
 
-Seven events, each of which has another (or itself) as its reverse in time: `grow` and `shrink`, `push` and `pull`
-are each other's, the rest their own. So a clip of A and then B holds the same frames as one of reversed B and then
-reversed A: no model that ignores time can know the order, or which one of such a pair it saw.
+Each event but `push` has its reverse in time among the events: `grow` and `shrink` are each other's, `roll`, `jump` and
+`vanish` their own. So a clip of A and then B holds the same frames as one of reversed B and then reversed A: a model
+that ignores time cannot know their order, nor whether it saw `grow` or `shrink`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import TypedDict
 
 COLOURS = ("red", "green", "blue", "yellow")
 SHAPES = ("ball", "ring", "star")
-EVENTS = ("roll", "grow", "shrink", "jump", "push", "pull", "vanish")
+EVENTS = ("roll", "grow", "shrink", "jump", "push", "vanish")
 ACTORS = [(colour, shape) for colour in COLOURS for shape in SHAPES]
 
 # One after the other would be the same backwards, hence known without time.
-_UNDONE = ({"grow", "shrink"}, {"push", "pull"})
+_UNDONE = {"grow", "shrink"}
 
 _VERBS = {
     "roll": ("rolls along", "rolls away"),
@@ -25,7 +25,6 @@ _VERBS = {
     "shrink": ("shrinks", "gets smaller"),
     "jump": ("jumps", "hops"),
     "push": ("pushes the block", "shoves the block"),
-    "pull": ("pulls the block", "drags the block"),
     "vanish": ("vanishes for a moment", "disappears for a moment"),
 }
 # The word by which a caption is judged: one a phrase, each of one event only.
@@ -39,8 +38,6 @@ _EVENT_OF = {
     "hops": "jump",
     "pushes": "push",
     "shoves": "push",
-    "pulls": "pull",
-    "drags": "pull",
     "vanishes": "vanish",
     "disappears": "vanish",
 }
@@ -66,7 +63,6 @@ _INTENTION = {
     "shrink": ("to look small", "to be overlooked by all"),
     "jump": ("to reach something high", "to see from high up"),
     "push": ("to move the block ahead", "to get the block out of the way"),
-    "pull": ("to bring the block along", "to keep the block close"),
     "vanish": ("to hide", "to play a trick"),
 }
 _EFFECT = {
@@ -75,7 +71,6 @@ _EFFECT = {
     "shrink": ("is small now", "takes up less space"),
     "jump": ("is back where it was", "lands where it was"),
     "push": ("the block is ahead", "the block has made way"),
-    "pull": ("the block has come along", "the block has followed"),
     "vanish": ("can be seen again", "is seen again"),
 }
 _ATTRIBUTE = {
@@ -84,7 +79,6 @@ _ATTRIBUTE = {
     "shrink": ("shy", "modest"),
     "jump": ("lively", "energetic"),
     "push": ("strong", "pushy"),
-    "pull": ("helpful", "patient"),
     "vanish": ("secretive", "playful"),
 }
 
@@ -108,8 +102,8 @@ class Scene(TypedDict):
 
 def held_out(colour: str, shape: str) -> set[str]:
     """The two events that train and val never show this actor in; with other actors they show them all, in both orders."""
-    i = ACTORS.index((colour, shape))
-    return {EVENTS[i % 7], EVENTS[(i + 3) % 7]}
+    c, s = COLOURS.index(colour), SHAPES.index(shape)
+    return {EVENTS[(s + c) % 3], EVENTS[3 + (s - c) % 3]}  # every colour and every shape is seen in every event
 
 
 def scenes(clips: int, seed: int) -> list[Scene]:
@@ -131,7 +125,7 @@ def scenes(clips: int, seed: int) -> list[Scene]:
             colour, shape = rng.choice(ACTORS)
             out = held_out(colour, shape)
             allowed = [event for event in EVENTS if (event in out) != seen]
-            orders = [pair for pair in permutations(allowed, 1 + i % 2) if set(pair) not in _UNDONE]
+            orders = [pair for pair in permutations(allowed, 1 + i % 2) if set(pair) != _UNDONE]
             events = list(rng.choice(orders))
             drawn.append(Scene(video="", split=split, colour=colour, shape=shape, events=events, seen=seen))
     rng.shuffle(drawn)

@@ -52,15 +52,15 @@ def render(folder: Path, clips: int, seed: int) -> None:
 def draw(scene: Scene, frames: int, rng: random.Random) -> np.ndarray:
     """The pictures of a scene, uint8 (frames, PIXELS, PIXELS, 3)."""
     times = (np.arange(frames) + 0.5) / frames
-    pushes = bool({"push", "pull"} & set(scene["events"]))
+    pushes = "push" in scene["events"]
     # Near the block or far from it at the start: as a push needs it, else either; a roll leads from one to the other.
     near = scene["events"][0] != "roll" if pushes else rng.random() < 0.5
     touch = rng.uniform(0.5, 1.5)
-    far = touch + rng.uniform(10, 13)
-    small = rng.uniform(5.5, 7)
-    large = small * rng.uniform(1.6, 1.75)
+    far = touch + rng.uniform(12, 14)
+    small = rng.uniform(5, 6)
+    large = small * rng.uniform(1.6, 1.7)
     starts_large = "shrink" in scene["events"] or ("grow" not in scene["events"] and rng.random() < 0.5)
-    height, shift = rng.uniform(12, 15), rng.uniform(10, 13)
+    height, shift = rng.uniform(16, 20), rng.uniform(15, 18)
 
     # The block is to the right; x is 0 at its left edge at the start. Sizes change about the actor's edge towards it.
     edge = np.full(frames, -touch if near else -far)
@@ -74,9 +74,8 @@ def draw(scene: Scene, frames: int, rng: random.Random) -> np.ndarray:
         if event == "roll":
             step = (touch - far if near else far - touch) * eased
             edge, angle, near = edge + step, angle + step / radius, not near
-        elif event in ("push", "pull"):
-            step = (shift if event == "push" else -shift) * eased
-            edge, block = edge + step, block + step
+        elif event == "push":
+            edge, block = edge + shift * eased, block + shift * eased
         elif event in ("grow", "shrink"):
             radius = radius + (large - small) * (eased if event == "grow" else -eased)
         elif event == "jump":
@@ -89,9 +88,8 @@ def draw(scene: Scene, frames: int, rng: random.Random) -> np.ndarray:
     # Anywhere that the whole movement fits in.
     x = edge - radius
     origin = rng.uniform(1 - (x - radius).min(), PIXELS - 1 - (block.max() + _BLOCK[0]))
-    y = rng.uniform(1 + radius.max() + lift.max(), PIXELS - 1 - radius.max())
-    level = pushes or rng.random() < 0.5
-    block_y = y + rng.uniform(-2, 2) if level else rng.uniform(1 + _BLOCK[1] / 2, PIXELS - 1 - _BLOCK[1] / 2)
+    y = rng.uniform(38, 48)
+    block_y = y + rng.uniform(-1, 1)
 
     picture = np.full((frames, PIXELS, PIXELS, 3), rng.uniform(205, 245))
     grid = np.arange(PIXELS) + 0.5

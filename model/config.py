@@ -110,7 +110,7 @@ class TrainConfig(Section):
     """Seed of initial weights, batches and dropout."""
     device: How[str] = "auto"
     """As `encoder.device`."""
-    precision: How[Literal["auto", "fp32", "bf16", "fp16"]] = "auto"
+    precision: How[Literal["auto", "fp32", "bf16"]] = "auto"
     """`auto`: mixed bf16 on CUDA, fp32 on the CPU."""
 
 

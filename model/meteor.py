@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 
-from model.ptb import PACKAGE, clean, java_command, java_environment, java_failure
+from model.java import PACKAGE, clean, java_command, java_environment, java_failure
 
 JAR = PACKAGE / "meteor" / "meteor-1.5.jar"
 # Named, because the jar does not find its own paraphrases below a folder with a blank or a letter beyond ASCII.

@@ -13,8 +13,9 @@ from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider import cider_scorer
 from pycocoevalcap.rouge.rouge import Rouge
 
+from model.java import clean
 from model.meteor import Meteor
-from model.ptb import clean, tokenize
+from model.ptb import tokenize
 
 Protocol = Literal["coco", "v2c"]
 METRICS = ("CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4")
@@ -47,7 +48,7 @@ def score(
 
     Raises:
         ValueError: the video ids of the two differ, there are none, or a video has no reference.
-        JavaError: Java failed (see `model.ptb`).
+        JavaError: Java failed (see `model.java`).
     """
     videos = _videos(references)
     _check_same(captions, videos)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from extract.device import resolve
 from model import losses
-from model.batches import Features, TrainingData, mix
+from model.batches import Batch, Features, TrainingData, mix
 from model.captioner import CAPTION, Captioner, CaptionerConfig
 from model.checkpoints import load_checkpoint, save_checkpoint, save_model
 from model.config import TrainConfig
@@ -40,7 +40,7 @@ def train(
     train: TrainingData,
     val: tuple[Features, Sequence[str]] | None,
     vocabulary: Vocabulary,
-    validate: Callable[[Mapping[str, str]], float],
+    validate: Callable[[Mapping[str, str]], float] | None,
     scratch: Path,
     out: Path,
 ) -> None:
@@ -57,13 +57,12 @@ def train(
         train: the training data; moved to the device.
         val: features of the validation videos and their ids; None, or no ids, if there are none.
         vocabulary: that of `train`.
-        validate: CIDEr of captions by video id.
+        validate: CIDEr of captions by video id; None if there are no validation videos.
         scratch: folder for checkpoints, used by no other training; made if absent.
         out: an existing empty folder. It gets model.safetensors, model.json, vocabulary.json and curves.csv.
 
     Raises:
         TrainingDiverged: if the loss or its gradient is no longer finite.
-        ValueError: if `train.precision` is fp16.
     """
     options = config.train
     trainer = Trainer(config, train, len(vocabulary))
@@ -118,8 +117,6 @@ class Trainer:
     def __init__(self, config: TrainingConfig, data: TrainingData, words: int) -> None:
         self.options = config.train
         self.device = resolve(self.options.device, self.options.precision, training=True)
-        if self.device.dtype == torch.float16:
-            raise ValueError('train.precision: gradients underflow in "fp16"; use "bf16", "fp32" or "auto"')
         torch.manual_seed(mix("weights", self.options.seed))
         self.model = Captioner(config, d_in=data.d_in, d_text=data.d_text, words=words)
         self.model.standardise(*data.statistics())
@@ -128,7 +125,7 @@ class Trainer:
         self.optimizer = make_optimizer(self.model, self.options)
         self.steps = data.steps(self.options.batch_size, self.options.epoch)
 
-    def epoch(self, number: int):
+    def epoch(self, number: int) -> Iterator[dict[str, float]]:
         """Train epoch `number` (from 1); yields after each step the learning rate and the mean losses so far."""
         options, total = self.options, self.options.epochs * self.steps
         self.model.train()
@@ -151,7 +148,7 @@ class Trainer:
             sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
             yield {"lr": lr, **{name: value / index for name, value in sums.items()}}
 
-    def _step(self, batch) -> dict[str, float]:
+    def _step(self, batch: Batch) -> dict[str, float]:
         """One optimiser step, unless the loss is not finite; gives the losses and the gradient's norm."""
         options = self.options
         with self.device.autocast():

@@ -116,25 +116,26 @@ class Artifacts:
         """A lock among all processes that share the folder; waits."""
         return publish.lock(self.scratch / "locks" / name)
 
+    def file_signature(self, files: dict[str, Path]) -> str:
+        """Digest of where files outside lie, their sizes, mtimes and inodes: changes whenever their content may."""
+        return digest({name: _stat(path) for name, path in files.items()})
+
     def file_digests(self, label: str, files: dict[str, Path], compute: bool) -> dict[str, str] | None:
-        """sha256 of files outside, by name: from the record of files of the same sizes and mtimes.
+        """sha256 of files outside, by name, from the record of files of the same signature.
 
         Without `compute` no file is read: None unless all are known. With it, only the unknown ones are.
         """
-        stats = {name: path.stat() for name, path in files.items()}
-        seen = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
-        place = self.root / "sources" / f"{label}-{digest(seen)[:32]}.json"
-        there = publish.read_json(place)
-        if there is not None or not compute:
-            return there and {name: value[2] for name, value in there.items()}
-        earlier = sorted(place.parent.glob(f"{label}-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-        known = {name: value for path in earlier[:1] for name, value in (publish.read_json(path) or {}).items()}
-        record = {}
-        for name, stat in seen.items():
-            old = known.get(name)
-            record[name] = old if old and old[:2] == stat else [*stat, file_digest(files[name])]
-        publish.publish_json(place, record)
-        return {name: value[2] for name, value in record.items()}
+        place = self.root / "sources" / f"{label}-{self.file_signature(files)[:32]}.json"
+        record = publish.read_json(place)
+        if record is None and compute:
+            earlier = sorted(place.parent.glob(f"{label}-*.json"), key=lambda path: path.stat().st_mtime)
+            known = (publish.read_json(earlier[-1]) if earlier else None) or {}
+            record = {}
+            for name, path in files.items():
+                stat, old = _stat(path), known.get(name)
+                record[name] = old if old and old["stat"] == stat else {"stat": stat, "sha256": file_digest(path)}
+            publish.publish_json(place, record)
+        return record and {name: entry["sha256"] for name, entry in record.items()}
 
     def link_run(self, name: str, payload: Path) -> None:
         """Let `runs/<name>` point at a payload; replaced as a whole."""
@@ -151,3 +152,8 @@ class Artifacts:
             return Path(os.path.normpath(place.parent / os.readlink(place)))
         except OSError:
             return None
+
+
+def _stat(path: Path) -> list:
+    stat = path.stat()
+    return [str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ino]

@@ -87,6 +87,7 @@ def report_at_exit(
         if os.getpid() != process:
             return
         events = runlog.read(experiment.artifacts.root)
+        experiment.recipes.clear()
         try:
             done = complete() and not any(event["event"] == "failed" for event in events)
             reached = {stage.__name__: done or stage.of(experiment).complete() for stage in stages}

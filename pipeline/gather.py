@@ -28,7 +28,7 @@ class Pack(Stage):
     """The config field that holds the retry number, if items can fail."""
 
     def write(self, path: Path, key: str, items: list[Item]) -> dict:
-        """Write the shard of these items; returns {"digests", "failures", "content"} (see Store.publish_shard)."""
+        """Write the shard of these items; returns what `Store.publish_shard` says."""
         raise NotImplementedError
 
     @classmethod
@@ -166,6 +166,7 @@ class Gather(Stage):
 
     def run(self) -> Iterator[list[luigi.Task]]:
         """Yield the packs of the plan as one list, and of the next plan should rows go missing meanwhile."""
+        self.experiment.recipes.clear()
         items = self.items()
         for attempt in range(100):
             index = self.store.index()

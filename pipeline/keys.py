@@ -47,7 +47,7 @@ def code_digest(*modules: str) -> str:
         name = todo.pop()
         if name in seen:
             continue
-        tree = ast.parse(Path(find_spec(name).origin).read_text(encoding="utf-8"))
+        tree = ast.parse(_source(name).read_text(encoding="utf-8"))
         todo += _imports(tree, packages)
         seen[name] = ast.unparse(_WithoutDocstrings().visit(tree))
     return digest(seen)
@@ -62,14 +62,18 @@ def _imports(tree: ast.Module, packages: set[str]) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             # `from model import fusion` names a module, `from model.fusion import Fusion` a class of one
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in found if name.split(".")[0] in packages and _is_module(name)]
+    return [name for name in found if name.split(".")[0] in packages and _source(name)]
 
 
-def _is_module(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:  # its parent is a module, not a package
-        return False
+def _source(name: str) -> Path | None:
+    """The file of a module, found without importing its parents (`find_spec` would); None if there is none."""
+    top, *rest = name.split(".")
+    spec = find_spec(top)
+    if not rest:
+        return Path(spec.origin)
+    path = Path(spec.submodule_search_locations[0], *rest) if spec.submodule_search_locations else Path(top)
+    places = (path.with_name(f"{path.name}.py"), path / "__init__.py")
+    return next((place for place in places if place.is_file()), None)
 
 
 class _WithoutDocstrings(ast.NodeTransformer):

@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import time
 import traceback
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -123,6 +126,7 @@ class Stage(luigi.Task):
     def run(self) -> None:
         """Make and publish the artifact, unless it turns out to be there: early cutoff, or another process."""
         self.prepare()
+        self.experiment.recipes.clear()  # what ran since may have changed the identity of an input
         recipe = self.recipe()
         if recipe is None:
             raise RuntimeError(f"{self.name}: the key can't be computed, an input has no identity")
@@ -237,4 +241,11 @@ class Stage(luigi.Task):
     def provenance(self) -> dict[str, Any]:
         """How the artifact was made, which is not in the key: `how` fields, host, versions."""
         how = {key: value for key, value in self.config.items().items() if self.experiment.roles[key] == "how"}
-        return {"how": how, "host": platform.node(), "python": platform.python_version(), "process": runlog.PROCESS}
+        return {"how": how, "host": platform.node(), "process": runlog.PROCESS, "versions": versions()}
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Python, this project and what it requires."""
+    named = [re.match(r"[\w.-]+", line)[0] for line in metadata.requires("clip4videocap") or () if "extra" not in line]
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in ["clip4videocap", *named]}}

