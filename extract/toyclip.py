@@ -12,34 +12,20 @@ import clip
 import numpy as np
 import torch
 from clip.model import CLIP
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
 PATCH = 16
-FRAMES = 6  # of a clip, a step
-BATCH = 32  # clips a step
-LR = 2e-3
-AUG = 6
-READ, RECON = True, 3.0
-LAYERS, WIDTH, EMBED = 3, 64, 128
+WIDTH, LAYERS, EMBED = 64, 3, 128  # of the vision transformer; EMBED is also the width of what it gives
+CLIPS, FRAMES = 24, 4  # a step
+_TEXT_WIDTH, _TEXT_LAYERS = 64, 2
+_LR = 2e-3
+_REDRAW = 10.0
+_SHIFT = 6  # pixels
 _CONTEXT, _VOCABULARY = 77, 49408  # OpenAI's
 _MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])
 _STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])
-
-
-class Reader(nn.Module):
-    """Reads a clip's frame embeddings in order, in training only: so that they learn to hold what is only told by time."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.recurrent = nn.GRU(width, width, batch_first=True, bidirectional=True)
-        self.project = nn.Linear(2 * width, width)
-
-    def forward(self, frames: Tensor) -> Tensor:
-        """Embeddings (B, N, D) of frames in order to one (B, D) a clip."""
-        states, _ = self.recurrent(frames)  # (B, N, 2 D)
-        return frames.mean(1) + (self.project(states.mean(1)) if READ else 0)
 
 
 def train(
@@ -52,116 +38,122 @@ def train(
     seed: int,
     threads: int | None = None,
 ) -> None:
-    """Train a small CLIP on whole clips and their captions, and save its state dict.
+    """Train a small CLIP on clips and their captions, and save its state dict.
 
-    A clip's embedding is that of `FRAMES` of its frames, read in order by a small recurrent network that is thrown away
-    afterwards; the loss is CLIP's, both ways. Clips that share a caption are no negatives of each other. The
-    same arguments on the same machine, with the same number of threads, give the same bytes.
+    The loss is CLIP's, both ways, between a caption and the mean embedding of `FRAMES` frames of its clip; clips that
+    share a caption are no negatives of each other. A few hundred clips are too few to learn from captions alone where
+    things are, so each frame's embedding must also let a small network, thrown away afterwards, redraw that frame.
+    The same arguments on the same machine, with the same number of threads, give the same bytes.
 
     Args:
         videos: files of the training clips, by id.
         captions: of the same ids, at least one each.
-        out: where the checkpoint goes, a state dict in OpenAI's format, in fp32.
-        pixels: height and width of the input; a multiple of 8.
-        steps: optimizer steps, of `BATCH` clips each.
+        out: where the checkpoint goes: a state dict in OpenAI's format, fp32.
+        pixels: height and width of the input, a multiple of `PATCH`.
+        steps: optimizer steps, of `CLIPS` clips each.
         seed: of initial weights and batches.
-        threads: for torch; None leaves them as they are.
+        threads: for torch, while this trains; None leaves them as they are.
 
     Raises:
-        ValueError: `pixels` is no multiple of 8, or the captions are not for the same videos.
+        ValueError: `pixels` is no multiple of `PATCH`, there are fewer than two videos, one has no caption or no
+            frame, or a caption is longer than 77 tokens (`RuntimeError`, from `clip.tokenize`).
     """
     if pixels % PATCH:
-        raise ValueError(f"pixels must be a multiple of {PATCH}, not {pixels}")
-    if missing := sorted(id for id in videos if not captions.get(id)):
-        raise ValueError(f"no captions for {len(missing)} of {len(videos)} videos, such as {missing[0]!r}")
+        raise ValueError(f"the small CLIP needs frames of a multiple of {PATCH} pixels, not {pixels}")
+    if len(videos) < 2:
+        raise ValueError(f"the small CLIP needs two videos or more to tell apart, not {len(videos)}")
     ids = sorted(videos)
-    frames = [torch.from_numpy(_read(videos[id], pixels)) for id in tqdm(ids, desc="read", unit="clip", disable=None)]
+    if missing := [id for id in ids if not captions.get(id)]:
+        raise ValueError(f"{len(missing)} of {len(ids)} videos have no caption, such as {missing[0]!r}")
+    frames = [_read(videos[id], pixels) for id in tqdm(ids, desc="read clips", unit="clip", disable=None)]
     tokens, used, first = _tokenize([captions[id] for id in ids])
     with _threads(threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = CLIP(EMBED, pixels, LAYERS, WIDTH, PATCH, _CONTEXT, len(used), 64, 1, 2)
+        model = CLIP(
+            EMBED, pixels, LAYERS, WIDTH, PATCH, _CONTEXT, len(used), _TEXT_WIDTH, _TEXT_WIDTH // 64, _TEXT_LAYERS
+        )
         with torch.no_grad():
+            # Grey ground becomes zero and places stand out, which a short training would not find by itself.
             model.visual.conv1.weight -= model.visual.conv1.weight.mean((1, 2, 3), keepdim=True)
             model.visual.positional_embedding *= 5
-        _fit(model, frames, tokens, first, _same(captions, ids), steps, torch.Generator().manual_seed(seed))
+        _fit(model, frames, tokens, first, _alike([captions[id] for id in ids]), steps, Generator().manual_seed(seed))
         state = _checkpoint(model, used, pixels)
-    data = io.BytesIO()  # torch.save writes a file's name into it
+    data = io.BytesIO()  # given a path, torch.save would write its name into the file
     torch.save(state, data)
     out.write_bytes(data.getvalue())
 
 
-def _fit(model, frames, tokens, first, same, steps, generator) -> None:
-    reader = Reader(model.text_projection.shape[1])
-    draw = nn.Sequential(nn.Linear(EMBED, 256), nn.GELU(), nn.Linear(256, 768))
+def _fit(
+    model: CLIP, frames: list[Tensor], tokens: Tensor, first: list[int], alike: Tensor, steps: int, generator: Generator
+) -> None:
+    """Train in place. `tokens` (C, 77); a clip's captions are its rows `first[i]` to `first[i + 1]`; `alike` (N, N)."""
+    side = model.visual.input_resolution // 4
+    redraw = nn.Sequential(nn.Linear(EMBED, 256), nn.GELU(), nn.Linear(256, 3 * side * side))
+    parameters = [*model.parameters(), *redraw.parameters()]
+    optimizer = torch.optim.AdamW(parameters, _LR, betas=(0.9, 0.98), weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LR, total_steps=steps + 1, pct_start=0.1)
     model.train()
-    parameters = [*model.parameters(), *reader.parameters(), *draw.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=LR, betas=(0.9, 0.98), weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps + 1, pct_start=0.1)
-    bar = tqdm(range(steps), desc="train CLIP", unit="step", disable=False, mininterval=10)
-    order = iter(())
+    bar = tqdm(range(steps), desc="train CLIP", unit="step", disable=None)
     for _ in bar:
-        batch = []
-        while len(batch) < min(BATCH, len(frames)):
-            i = next(order, None)
-            if i is None:
-                order = iter(torch.randperm(len(frames), generator=generator).tolist())
-            elif i not in batch:
-                batch.append(i)
-        images = torch.stack([_sample(frames[i], generator) for i in batch])  # (B, N, 3, H, W)
-        rows = [int(torch.randint(first[i], first[i + 1], (), generator=generator)) for i in batch]
-        text = tokens[rows]
-        text = text[:, : int(text.argmax(1).max()) + 1]  # attention is causal: what follows the end does not matter
-        b, n = images.shape[:2]
-        embedded = model.encode_image(images.flatten(0, 1))
-        goal = F.avg_pool2d(images.flatten(0, 1), 4).flatten(1)
-        goal = goal - goal.median(1, keepdim=True).values
-        rec = ((draw(embedded) - goal)**2).mean() / goal.var()
-        seen = reader(embedded.unflatten(0, (b, n)))
-        told = model.encode_text(text)
-        scale = model.logit_scale.exp().clamp(max=100)
-        logits = scale * F.normalize(seen, dim=1) @ F.normalize(told, dim=1).T  # (B, B)
-        logits = logits.masked_fill(same[batch][:, batch], -torch.inf)
-        target = torch.arange(b)
-        loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2 + RECON * rec
+        batch = torch.randperm(len(frames), generator=generator)[:CLIPS].tolist()
+        images = torch.cat([_sample(frames[i], generator) for i in batch])  # (B * FRAMES, 3, H, W)
+        text = tokens[[int(torch.randint(first[i], first[i + 1], (), generator=generator)) for i in batch]]
+        text = text[:, : int(text.argmax(1).max()) + 1]  # attention is causal: what follows a text's end is not read
+
+        embedded = model.encode_image(images)  # (B * FRAMES, D)
+        seen = F.normalize(embedded.unflatten(0, (len(batch), FRAMES)).mean(1), dim=1)
+        told = F.normalize(model.encode_text(text), dim=1)
+        logits = model.logit_scale.exp().clamp(max=100) * seen @ told.T  # (B, B)
+        logits = logits.masked_fill(alike[batch][:, batch], -torch.inf)
+        target = torch.arange(len(batch))
+        contrast = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+        drawn = F.avg_pool2d(images, 4).flatten(1)
+        drawn = drawn - drawn.median(1, keepdim=True).values  # what stands out from the ground
+        missed = F.mse_loss(redraw(embedded), drawn) / drawn.var()
+
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        (contrast + _REDRAW * missed).backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
-        bar.set_postfix(loss=f"{loss.item():.3f} {rec.item():.3f}", refresh=False)
+        bar.set_postfix(loss=f"{contrast.item():.2f}", redraw=f"{missed.item():.2f}", refresh=False)
 
 
-def _sample(frames: Tensor, generator: torch.Generator) -> Tensor:
-    """uint8 (N, H, W, 3) to normalised float (FRAMES, 3, H, W): one random frame of each of FRAMES equal parts."""
+def _sample(frames: Tensor, generator: Generator) -> Tensor:
+    """A random frame of each of FRAMES equal parts, normalised, all shifted alike and mirrored or not.
+
+    uint8 (N, H, W, 3) to float32 (FRAMES, 3, H, W).
+    """
     parts = (torch.arange(FRAMES) + torch.rand(FRAMES, generator=generator)) * len(frames) / FRAMES
     images = ((frames[parts.long()] / 255 - _MEAN) / _STD).permute(0, 3, 1, 2)
-    if AUG:
-        if torch.rand((), generator=generator) < 0.5:
-            images = images.flip(3)
-        h, w = images.shape[2:]
-        dy, dx = torch.randint(2 * AUG + 1, (2,), generator=generator).tolist()
-        images = F.pad(images, (AUG,) * 4, mode="replicate")[:, :, dy : dy + h, dx : dx + w]
-    return images
+    mirror, dx, dy = (torch.rand(3, generator=generator) * torch.tensor([2, 2 * _SHIFT + 1, 2 * _SHIFT + 1])).tolist()
+    height, width = images.shape[2:]
+    images = F.pad(images, (_SHIFT,) * 4, mode="replicate")[:, :, int(dy) :, int(dx) :][:, :, :height, :width]
+    return images.flip(3) if mirror >= 1 else images
 
 
-def _same(captions, ids) -> Tensor:
-    """bool (N, N): two different videos share a caption."""
-    sets = [set(captions[id]) for id in ids]
+def _alike(captions: list[Sequence[str]]) -> Tensor:
+    """bool (N, N): two different clips that share a caption."""
+    sets = [set(several) for several in captions]
     return torch.tensor([[a is not b and not a.isdisjoint(b) for b in sets] for a in sets])
 
 
-def _read(path: Path, pixels: int) -> np.ndarray:
-    """All frames of a video, uint8 (N, pixels, pixels, 3)."""
+def _read(path: Path, pixels: int) -> Tensor:
+    """All frames of a video, squeezed to a square: uint8 (N, pixels, pixels, 3)."""
     with av.open(str(path)) as file:
         frames = [frame.to_ndarray(format="rgb24", width=pixels, height=pixels) for frame in file.decode(video=0)]
     if not frames:
         raise ValueError(f"{path} has no frames")
-    return np.stack(frames)
+    return torch.from_numpy(np.stack(frames))
 
 
 def _tokenize(captions: list[Sequence[str]]) -> tuple[Tensor, Tensor, list[int]]:
-    """The captions' tokens (C, 77), numbered by their rank among those used: the ids (U,), sorted, so that the end of a
-    text stays the highest; and the first row of each video (N + 1).
+    """Tokens numbered by their rank among those used, since 49,408 rows would slow every step.
+
+    Returns:
+        tokens: int64 (C, 77), of all captions. A text's end, the highest number in CLIP, stays the highest.
+        used: int64 (U,), CLIP's number of each rank.
+        first: the first row of each clip, and the end (N + 1).
     """
     tokens = clip.tokenize([caption for several in captions for caption in several])
     used, ranks = tokens.unique(return_inverse=True)
@@ -169,8 +161,9 @@ def _tokenize(captions: list[Sequence[str]]) -> tuple[Tensor, Tensor, list[int]]
 
 
 def _checkpoint(model: CLIP, used: Tensor, pixels: int) -> dict[str, Tensor]:
-    state = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    table = torch.randn(_VOCABULARY, state["token_embedding.weight"].shape[1]) * 0.02
+    """OpenAI's state dict, with CLIP's whole vocabulary: tokens that were not used get untrained rows."""
+    state = {name: value.detach() for name, value in model.state_dict().items()}
+    table = torch.randn(_VOCABULARY, _TEXT_WIDTH) * 0.02
     table[used] = state["token_embedding.weight"]
     sizes = {"input_resolution": pixels, "context_length": _CONTEXT, "vocab_size": _VOCABULARY}
     return state | {"token_embedding.weight": table} | {name: torch.tensor(size) for name, size in sizes.items()}
@@ -179,7 +172,7 @@ def _checkpoint(model: CLIP, used: Tensor, pixels: int) -> dict[str, Tensor]:
 @contextmanager
 def _threads(number: int | None) -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(number or before)
+    torch.set_num_threads(before if number is None else number)
     try:
         yield
     finally:

@@ -86,7 +86,7 @@ def test_a_damaged_clip_is_named_and_the_others_go_through(data, tmp_path):
 
 @pytest.mark.slow
 def test_trained_until_it_fits_it_gives_a_clip_one_of_its_own_references(data, tmp_path):
-    config = lay_out(tmp_path, data, "ViT-B/16", frames=20, pixels=224, width=128, epochs=60)
+    config = lay_out(tmp_path, data, "ViT-B/16", frames=20, pixels=224, width=128, epochs=200)
     run = luigi(tmp_path / "artifacts", "--config", str(config))
     assert run.status == 0, run.output
     info = json.loads((tmp_path / "videodatainfo.json").read_text())

@@ -56,7 +56,8 @@ def digest_of(folder, source: str, helper: str = "def square(x):\n    return x *
     (package / "__init__.py").write_text("raise RuntimeError('must not be imported')")
     (package / "areas.py").write_text(source)
     (package / "sizes.py").write_text(helper)
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from pipeline import keys; print(keys.code_digest('shapes.areas'))"
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from pipeline import keys; "
+    code += "print(keys.code_digest('shapes.areas'))"
     return subprocess.check_output([sys.executable, "-c", code, str(folder)], text=True).strip()
 
 
