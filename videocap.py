@@ -67,7 +67,10 @@ def show_scores(chosen: argparse.Namespace) -> int:
     from extract.corpus import load_json
     from model import scoring
 
-    captions = {row["video_id"]: row["caption"] for row in load_json(chosen.captions)}
+    try:
+        captions = {row["video_id"]: row["caption"] for row in load_json(chosen.captions)}
+    except (KeyError, TypeError):
+        raise ValueError(f'{chosen.captions}: is not a list of {{"video_id": …, "caption": …}}') from None
     scores = scoring.score(captions, load_json(chosen.references), chosen.protocol).corpus
     print(json.dumps(scores) if chosen.json else "\n".join(f"{name:<8} {value:.4f}" for name, value in scores.items()))
     return 0

@@ -100,7 +100,7 @@ class ToyWorldConfig(Section):
 class ToyClipConfig(Section):
     """[toyclip]: the small CLIP that the demo trains for itself."""
 
-    steps: What[Annotated[int, Field(ge=1)]] = 600
+    steps: What[Annotated[int, Field(ge=1)]] = 1000
     """Optimizer steps."""
     seed: What[int] = 0
     """Seed of initial weights and batches."""

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import av
-import clip
 import numpy as np
 import torch
-from clip.model import CLIP
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
+
+from extract.encoders import clip
 
 PATCH = 16
 WIDTH, LAYERS, EMBED = 64, 3, 128  # of the vision transformer; EMBED is also the width of what it gives
@@ -55,8 +55,9 @@ def train(
         threads: for torch, while this trains; None leaves them as they are.
 
     Raises:
-        ValueError: `pixels` is no multiple of `PATCH`, there are fewer than two videos, one has no caption or no
-            frame, or a caption is longer than 77 tokens (`RuntimeError`, from `clip.tokenize`).
+        ValueError: `pixels` is no multiple of `PATCH`, there are fewer than two videos, or one has no caption or no
+            frame.
+        RuntimeError: a caption is longer than 77 tokens.
     """
     if pixels % PATCH:
         raise ValueError(f"the small CLIP needs frames of a multiple of {PATCH} pixels, not {pixels}")
@@ -69,7 +70,7 @@ def train(
     tokens, used, first = _tokenize([captions[id] for id in ids])
     with _threads(threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = CLIP(
+        model = clip.model.CLIP(
             EMBED, pixels, LAYERS, WIDTH, PATCH, _CONTEXT, len(used), _TEXT_WIDTH, _TEXT_WIDTH // 64, _TEXT_LAYERS
         )
         with torch.no_grad():
@@ -84,7 +85,13 @@ def train(
 
 
 def _fit(
-    model: CLIP, frames: list[Tensor], tokens: Tensor, first: list[int], alike: Tensor, steps: int, generator: Generator
+    model: clip.model.CLIP,
+    frames: list[Tensor],
+    tokens: Tensor,
+    first: list[int],
+    alike: Tensor,
+    steps: int,
+    generator: Generator,
 ) -> None:
     """Train in place. `tokens` (C, 77); a clip's captions are its rows `first[i]` to `first[i + 1]`; `alike` (N, N)."""
     side = model.visual.input_resolution // 4
@@ -160,7 +167,7 @@ def _tokenize(captions: list[Sequence[str]]) -> tuple[Tensor, Tensor, list[int]]
     return ranks, used, np.cumsum([0, *map(len, captions)]).tolist()
 
 
-def _checkpoint(model: CLIP, used: Tensor, pixels: int) -> dict[str, Tensor]:
+def _checkpoint(model: clip.model.CLIP, used: Tensor, pixels: int) -> dict[str, Tensor]:
     """OpenAI's state dict, with CLIP's whole vocabulary: tokens that were not used get untrained rows."""
     state = {name: value.detach() for name, value in model.state_dict().items()}
     table = torch.randn(_VOCABULARY, _TEXT_WIDTH) * 0.02

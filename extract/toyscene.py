@@ -101,7 +101,7 @@ class Scene(TypedDict):
 
 
 def held_out(colour: str, shape: str) -> set[str]:
-    """The two events that train and val never show this actor in; with other actors they show them all, in both orders."""
+    """The two events that train and val never show this actor in; they show them in other actors, in both orders."""
     c, s = COLOURS.index(colour), SHAPES.index(shape)
     return {EVENTS[(s + c) % 3], EVENTS[3 + (s - c) % 3]}  # every colour and every shape is seen in every event
 

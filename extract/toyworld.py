@@ -1,12 +1,14 @@
 """The demo's own data: short H.264 clips of coloured shapes that act, in the format of "your own videos".
 
-Every clip shows one coloured actor and one grey block, on a plain ground. What a single frame gives away is kept small:
-places, sizes, angles and mirror image are random, start and end states have the same distribution (every event has its
-reverse in time among the events, see `toyscene`), the block is there whether it is moved or not, and clips of one event
-are as long as those of two. What remains: a frame in which the actor is gone shows `vanish`; actor and block touch in
-all clips of `push` and `pull`, elsewhere in about a quarter; an actor off the block's height is a little more often in a
-`jump`; and given *which* two events happen, a frame between them shows their order if one is `grow` or `shrink` (its
-size; sizes before and after overlap only with those of other clips).
+Every clip shows one coloured actor and one grey block, on a plain ground. What happened before or after a frame should
+not show in it: places, sizes, angles and the mirror image are random, movement to the left and growth are as frequent
+as to the right and shrinking (`toyscene` says how far this makes a clip the same backwards), the block is there whether
+it is pushed or not, and clips of one event are as long as those of two, the event at any time.
+
+What a single frame still gives away: `vanish` while the actor is gone and `jump` while it is above the block, though
+not when. Actor and block are close in nearly every frame of a `push`, else in about half. Who knows *which* two events
+a clip has can tell the order from a frame between them if one is `grow` or `shrink`, by the actor's size, and guess it
+if one is `push`, by the room that is left ahead of the block: the whole movement always fits in.
 """
 
 from __future__ import annotations
@@ -131,7 +133,7 @@ def _timing(events: int, rng: random.Random) -> list[tuple[float, float]]:
 
 
 def _distance(shape: str, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Pixels from each point to the shape's border, negative inside: (frames, H, W) for `radius` and `angle` (frames,)."""
+    """Pixels from each point to the shape's border, negative inside: (frames, H, W). `radius`, `angle`: (frames,)."""
     radius, angle = radius[:, None, None], angle[:, None, None]
     away = np.hypot(dx, dy)
     if shape == "ball":
@@ -145,7 +147,7 @@ def _distance(shape: str, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray, an
 
 
 def _paint(picture: np.ndarray, distance: np.ndarray, colour: np.ndarray, opacity: np.ndarray | float) -> None:
-    """Blend a colour into `picture` (frames, H, W, 3) where `distance` (frames, H, W) is inside, smooth at the border."""
+    """Blend a colour into `picture` (frames, H, W, 3) where `distance` (frames, H, W) is negative, smoothly."""
     cover = np.clip(0.5 - distance, 0, 1)[..., None] * opacity
     picture += cover * (colour - picture)
 

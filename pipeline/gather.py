@@ -72,7 +72,7 @@ class Pack(Stage):
         return [item for item in self.items if not index.settled(item[1], self.retry)]
 
     def complete(self) -> bool:
-        return self.recipe() is not None and not self.missing()
+        return self.recipe() is not None and not (self.items and self.missing())
 
     def run(self) -> None:
         with self.artifacts.lock(f"{self.name}-{self.id}"):

@@ -52,7 +52,7 @@ def test_checkpoint_loads_as_openai_s(clips, tmp_path):
     assert torch.isfinite(text).all()
 
 
-def test_it_learns_which_actor_a_clip_shows(clips, tmp_path):
+def test_it_learns_the_colours_of_its_clips(clips, tmp_path):
     videos, captions = clips
     toyclip.train(videos, captions, tmp_path / "toy.pt", steps=60, seed=0)
     model = build_model(torch.load(tmp_path / "toy.pt", weights_only=True)).float().eval()

@@ -61,7 +61,7 @@ def test_files_agree_and_every_reference_is_judged_right(world):
         assert len({line["caption"] for line in several}) == 5
         for line in several:
             assert line["split"] == truth[video]["split"]
-            assert line["intention"] and line["effect"] and line["attribute"]
+            assert all(line[aspect] for aspect in ("intention", "effect", "attribute"))
             assert all(judge(line["caption"], truth[video]).values()), line["caption"]
 
 
