@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from extract.config import OPENAI_MODELS
 from extract.device import Device, Precision, resolve
@@ -87,7 +88,8 @@ class Encoder:
             return embeddings
         tokens = clip.tokenize(list(texts), context_length=self.model.context_length, truncate=True)  # (T, context)
         lengths = tokens.argmax(dim=1) + 1  # the end token has the highest number
-        for batch in lengths.argsort(stable=True).split(batch_size):
+        batches = lengths.argsort(stable=True).split(batch_size)
+        for batch in tqdm(batches, "embed captions", unit="batch", disable=None):
             shortened = tokens[batch, : int(lengths[batch].max())].to(self.where.device)
             with self.where.autocast():
                 embeddings[batch.numpy()] = self.model.encode_text(shortened).float().cpu().numpy()
