@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.set_defaults(run=show_status)
     command = commands.add_parser("score", help="score any captions against references")
     command.add_argument("captions", type=Path, help='JSON: [{"video_id": …, "caption": …}]')
-    command.add_argument("references", type=Path, help="JSON: {video_id: [caption, …]}")
+    command.add_argument("references", type=Path, help="JSON: {video_id: [caption, …]}, or an MSR-VTT file")
     command.add_argument("--protocol", choices=("coco", "v2c"), default="coco")
     command.add_argument("--json", action="store_true", help="for programs")
     command.set_defaults(run=show_scores)
@@ -64,14 +64,14 @@ def _reason(reason: dict) -> str:
 
 def show_scores(chosen: argparse.Namespace) -> int:
     """Print the scores of a captions file."""
-    from extract.corpus import load_json
+    from extract.corpus import load_json, load_references
     from model import scoring
 
     try:
         captions = {row["video_id"]: row["caption"] for row in load_json(chosen.captions)}
     except (KeyError, TypeError):
         raise ValueError(f'{chosen.captions}: is not a list of {{"video_id": …, "caption": …}}') from None
-    scores = scoring.score(captions, load_json(chosen.references), chosen.protocol).corpus
+    scores = scoring.score(captions, load_references(chosen.references, captions), chosen.protocol).corpus
     print(json.dumps(scores) if chosen.json else "\n".join(f"{name:<8} {value:.4f}" for name, value in scores.items()))
     return 0
 

@@ -24,6 +24,10 @@ class Section(BaseModel):
         frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, allow_inf_nan=False
     )
 
+    def unused(self) -> tuple[str, ...]:
+        """Fields that can't matter beside the values of the others, and so are in no key."""
+        return ()
+
 
 # sha256 of OpenAI's checkpoints as their download addresses give it, and the input size in pixels: with these
 # a key needs neither the download nor torch. tests/extract/test_encoders.py compares them with the clip package.
@@ -85,6 +89,8 @@ class DataConfig(Section):
     def _complete(self) -> DataConfig:
         if self.kind != "toyworld" and (self.videos is None or self.annotations is None):
             raise ValueError(f"kind {self.kind!r} needs both `videos` and `annotations`")
+        if self.kind == "toyworld" and self.videos is not None:
+            raise ValueError("kind 'toyworld' renders its own `videos`: for yours use 'folder' or 'msrvtt'")
         return self
 
 
@@ -127,6 +133,9 @@ class DecodeConfig(Section):
     """Seconds that the demuxer or ffmpeg may take for one video."""
     max_pixels: How[Annotated[int, Field(gt=0)]] = 8192 * 8192
     """Pixels that one frame of a video may have, before resizing."""
+
+    def unused(self) -> tuple[str, ...]:
+        return ("fps",) if self.sampling == "uniform" else ("placement",)
 
 
 class EncoderConfig(Section):

@@ -66,15 +66,53 @@ class _Entry:
 
 
 def find_videos(folder: Path) -> dict[str, Path]:
-    """All video files below a folder, by their path inside it (with `/`)."""
-    found = {}
+    """All video files below a folder, by their path inside it (with `/`); see `odd_videos` for what is left out."""
+    return {name: path for name, path in _video_files(folder) if not _is_odd(name, path)}
+
+
+def odd_videos(folder: Path) -> list[str]:
+    """What looks like a video but can't be one: broken links, no regular file, a name that is not Unicode."""
+    return [os.fsencode(name).decode(errors="replace") for name, path in _video_files(folder) if _is_odd(name, path)]
+
+
+def _video_files(folder: Path) -> Iterator[tuple[str, Path]]:
     for place, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
         for name in sorted(names):
             if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES and not name.startswith("."):
                 path = Path(place, name)
-                found[path.relative_to(folder).as_posix()] = path
-    return found
+                yield path.relative_to(folder).as_posix(), path
+
+
+def _is_odd(name: str, path: Path) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return True
+    return not path.is_file()
+
+
+def source_files(data: DataConfig) -> dict[str, Path]:
+    """Everything a corpus is made from, by name: the annotation files, and `videos/…`."""
+    files = {name: getattr(data, name) for name in ("annotations", "commonsense", "split")}
+    files |= {f"videos/{name}": path for name, path in find_videos(data.videos).items()}
+    return {name: path for name, path in files.items() if path is not None}
+
+
+def make(folder: Path, data: DataConfig, digests: Mapping[str, str]) -> list[str]:
+    """Read a source and write its table into `folder`; see `read` and `write`.
+
+    Args:
+        digests: sha256 of the `source_files`.
+
+    Returns:
+        notes for a person on what was left out.
+    """
+    files = {name.removeprefix("videos/"): digest for name, digest in digests.items() if name.startswith("videos/")}
+    videos, notes = read(data, files)
+    write(videos, folder)
+    odd = odd_videos(data.videos) if data.videos else []
+    return notes + ([f"{len(odd)} files left out, no regular files or names: {_examples(odd)}"] if odd else [])
 
 
 def match(ids: Iterable[str], files: Iterable[str]) -> dict[str, str]:
@@ -157,6 +195,10 @@ def _clean(text: Any) -> str:
     return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", " ", str(text)).split())
 
 
+def _has_words(text: str) -> bool:
+    return any(letter.isalnum() for letter in text)
+
+
 def _split(name: Any, where: str) -> str:
     try:
         return SPLITS[str(name).strip().lower()]
@@ -187,9 +229,20 @@ def _read_msrvtt(path: Path) -> dict[str, _Entry]:
     except (KeyError, TypeError) as error:
         raise CorpusError(f"{path}: not in MSR-VTT's layout, lacks {error}") from None
     for name, caption in sentences:
-        if name in entries and caption:
+        if name in entries and _has_words(caption):
             entries[name].captions.append(caption)
     return entries
+
+
+def load_references(path: Path, ids: Iterable[str]) -> dict[str, list[str]]:
+    """Captions by video id, from {id: [caption, …]} or an MSR-VTT file; of the latter only the videos in `ids`."""
+    tree = load_json(path)
+    if isinstance(tree, dict) and "sentences" in tree:
+        entries = _read_msrvtt(path)
+        return {name: entries[name].captions for name in ids if name in entries}
+    if not isinstance(tree, dict) or not all(isinstance(captions, list) for captions in tree.values()):
+        raise CorpusError(f"{path}: is neither {{video_id: [caption, …]}} nor an MSR-VTT file")
+    return tree
 
 
 def _read_rows(path: Path) -> dict[str, _Entry]:
@@ -205,7 +258,7 @@ def _read_rows(path: Path) -> dict[str, _Entry]:
             if entry.split not in (None, split):
                 raise CorpusError(f"{where}: {name} is in split {split} here and in {entry.split} before")
             entry.split = split
-        if caption := _clean(row.get("caption") or ""):
+        if _has_words(caption := _clean(row.get("caption") or "")):
             entry.captions.append(caption)
         for aspect in ASPECTS:
             text = _clean(row.get(aspect) or "")
@@ -291,13 +344,16 @@ def dump_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=0, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def load(videos: Path, captions: Path, aspects: Path, keep: Iterable[str] | None = None) -> list[Video]:
-    """Read one split back from its three files, which `write` made; only the digests in `keep`, if given."""
+def load(
+    videos: Path, captions: Path | None = None, aspects: Path | None = None, keep: Iterable[str] | None = None
+) -> list[Video]:
+    """Read one split back from the files that `write` made; only the digests in `keep`, if given."""
     keep = None if keep is None else set(keep)
     split = videos.name.split(".")[1]
-    texts, sides = json.loads(captions.read_text("utf-8")), json.loads(aspects.read_text("utf-8"))
+    texts = load_json(captions) if captions else {}
+    sides = load_json(aspects) if aspects else {}
     return [
-        Video(name, digest, split, tuple(texts[name]), {a: tuple(t) for a, t in sides.get(name, {}).items()})
-        for name, digest in json.loads(videos.read_text("utf-8"))
+        Video(name, digest, split, tuple(texts.get(name, ())), {a: tuple(t) for a, t in sides.get(name, {}).items()})
+        for name, digest in load_json(videos)
         if keep is None or digest in keep
     ]

@@ -44,6 +44,11 @@ class Encoder:
         self.width: int = model.text_projection.shape[1]
         self.pixels: int = model.visual.input_resolution
 
+    def check_pixels(self, pixels: int, name: str) -> None:
+        """Raise ValueError unless the encoder, called `name`, takes frames of this height and width."""
+        if self.pixels != pixels:
+            raise ValueError(f"{name} takes frames of {self.pixels} pixels, but encoder.pixels is {pixels}")
+
     @torch.inference_mode()
     def encode(self, frames: np.ndarray) -> np.ndarray:
         """Embed a batch of frames as `encode_image` does.
@@ -96,13 +101,13 @@ class Encoder:
         return embeddings
 
 
-def load(weights: str | Path, pixels: int, device: str = "auto", precision: Precision = "auto") -> Encoder:
+def load(weights: str | Path, pixels: int | None, device: str = "auto", precision: Precision = "auto") -> Encoder:
     """Load a CLIP in fp32.
 
     Args:
         weights: name of an OpenAI model (downloaded when first needed, to ~/.cache/clip), or the path of a checkpoint
             in OpenAI's format: a state dict saved by torch, or their TorchScript archive.
-        pixels: height and width of the frames that it will be given.
+        pixels: height and width of the frames that it will be given; None if it will be given captions only.
         device, precision: see `extract.device.resolve`.
 
     Raises:
@@ -110,11 +115,10 @@ def load(weights: str | Path, pixels: int, device: str = "auto", precision: Prec
     """
     where = resolve(device, precision)
     model = build(read_state(_find(str(weights))), str(weights))
-    if model.visual.input_resolution != pixels:
-        raise ValueError(
-            f"{weights} takes frames of {model.visual.input_resolution} pixels, but encoder.pixels is {pixels}"
-        )
-    return Encoder(model, where)
+    encoder = Encoder(model, where)
+    if pixels is not None:
+        encoder.check_pixels(pixels, str(weights))
+    return encoder
 
 
 def normalize(frames: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,9 +14,13 @@ import numpy as np
 from tqdm import tqdm
 
 from extract import corpus, encoders, frames, shards
-from extract.config import DecodeConfig, EncoderConfig
+from extract.config import OPENAI_MODELS, DecodeConfig, EncoderConfig
 
 Item = tuple[str, str]  # id, sha256 of the source
+
+
+class SourceChanged(ValueError):
+    """A file is not what it was when the corpus was read. That says nothing about its content, so it is no failure."""
 
 
 class Sampler:
@@ -48,19 +53,29 @@ class Sampler:
         self.prober.close()
 
     def read(self, item: Item) -> tuple[np.ndarray, np.ndarray] | None:
-        """Frames uint8 (n, pixels, pixels, 3) and times float32 (n,); None, and a failure more, for a bad video."""
+        """Frames uint8 (n, pixels, pixels, 3) and times float32 (n,); None, and a failure more, for a bad video.
+
+        Raises:
+            SourceChanged: if the file is not there, or not the one with that digest.
+            OSError: if it can't be read.
+        """
         name, digest = item
+        path = self.paths.get(name)
+        if path is None:
+            raise SourceChanged(f"video {name!r} is no longer there; run the same command again")
+        before = os.stat(path)
+        with open(path, "rb") as file:
+            same = hashlib.file_digest(file, "sha256").hexdigest() == digest
         try:
-            if name not in self.paths:
-                raise frames.VideoError("the file is gone")
-            read = frames.read(self.paths[name], self.prober, **self.settings)
-            with open(self.paths[name], "rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                    raise frames.VideoError("the file has changed since the corpus was read; run again")
-            return read
+            sampled = frames.read(path, self.prober, **self.settings)
         except frames.VideoError as error:
-            self.failures.append({"id": name, "digest": digest, "reason": str(error)})
-            return None
+            sampled, reason = None, str(error)
+        after = os.stat(path)
+        if not same or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise SourceChanged(f"{path} has changed since the corpus was read; run the same command again")
+        if sampled is None:
+            self.failures.append({"id": name, "digest": digest, "reason": reason})
+        return sampled
 
 
 def decode_shard(path: Path, key: str, spec: dict, items: Sequence[Item], folder: Path, config: Any) -> dict:
@@ -94,7 +109,7 @@ def embed_frames_shard(
     items: Sequence[Item],
     decoded: Any,
     folder: Path,
-    checkpoint: str,
+    checkpoint: tuple[str, str | None],
     config: Any,
 ) -> dict:
     """Write the shard of frame features of some videos, from their decoded frames.
@@ -102,13 +117,14 @@ def embed_frames_shard(
     Args:
         decoded: what is decoded: `rows` maps digests to frame shards, `failures` digests to recorded failures.
             A video that is in neither is decoded here.
-        checkpoint: an OpenAI model name or a path.
+        checkpoint: an OpenAI model name or a path, and the sha256 that the file must have, if that is to be checked.
         (the others as for `decode_shard`)
 
     Returns:
         as `decode_shard`; failures to decode are copied.
     """
-    encoder = load_encoder(checkpoint, config.encoder.pixels, config.encoder.device, config.encoder.precision)
+    encoder = load_encoder(*checkpoint, config.encoder.device, config.encoder.precision)
+    encoder.check_pixels(config.encoder.pixels, checkpoint[0])
     failures = [decoded.failures[d] for _, d in items if d not in decoded.rows and d in decoded.failures]
     failures = [{name: failure[name] for name in ("id", "digest", "reason")} for failure in failures]
     failed = {failure["digest"] for failure in failures}
@@ -129,17 +145,22 @@ def read_frames(
     items: Sequence[Item], decoded: Mapping[str, Path], sampler: Sampler
 ) -> Iterator[tuple[Item, np.ndarray, np.ndarray]]:
     """Yield (item, times, frames) of each video, from the frame shards or, where these are gone, from its file."""
-    place, whole = None, None
+    checked: dict[Path, shards.Shard] = {}
     for item in items:
-        if item[1] not in decoded:
+        place = decoded.get(item[1])
+        if place and place not in checked:
+            try:
+                checked[place] = shards.Shard(place)
+                checked[place].check()
+            except FileNotFoundError:  # dropped meanwhile
+                place = None
+        if place is None:
             if read := sampler.read(item):
                 yield item, read[1], read[0]
             continue
-        if place != decoded[item[1]]:
-            place = decoded[item[1]]
-            whole = shards.read(place)
-        number = whole.digests.index(item[1])
-        yield item, whole.times[whole.offsets[number] : whole.offsets[number + 1]], whole[number]
+        shard = checked[place]
+        number = shard.digests.index(item[1])
+        yield item, shard.times[shard.offsets[number] : shard.offsets[number + 1]], shard.read(number)
 
 
 def encoded(
@@ -182,9 +203,11 @@ def encoded(
             yield done
 
 
-def embed_captions_shard(path: Path, key: str, spec: dict, items: Sequence[Item], checkpoint: str, config: Any) -> dict:
+def embed_captions_shard(
+    path: Path, key: str, spec: dict, items: Sequence[Item], checkpoint: tuple[str, str | None], config: Any
+) -> dict:
     """Write the shard of text embeddings of some captions, whose ids are their texts; as `embed_frames_shard`."""
-    encoder = load_encoder(checkpoint, config.encoder.pixels, config.encoder.device, config.encoder.precision)
+    encoder = load_encoder(*checkpoint, config.encoder.device, config.encoder.precision)
     rows = encoder.encode_text([text for text, _ in items], config.encoder.batch_size)
     info = shards.write(path, items=items, arrays=list(rows[:, None]), times=None, spec=spec, key=key)
     return _written(info, items, [], computed=str(encoder.where))
@@ -198,6 +221,15 @@ def _written(
 
 
 @lru_cache(maxsize=1)
-def load_encoder(checkpoint: str, pixels: int, device: str, precision: str) -> Any:
-    """The encoder, loaded once a process: with one worker it serves all shards."""
-    return encoders.load(checkpoint, pixels, device, precision)
+def load_encoder(checkpoint: str, sha256: str | None, device: str, precision: str) -> encoders.Encoder:
+    """The encoder, loaded once a process: with one worker it serves all shards.
+
+    Raises:
+        SourceChanged: if the checkpoint is a file and not the one with that sha256.
+    """
+    encoder = encoders.load(checkpoint, None, device, precision)
+    if sha256 and checkpoint not in OPENAI_MODELS:  # what clip downloads it checks itself
+        with open(checkpoint, "rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise SourceChanged(f"{checkpoint} has changed while this ran; run the same command again")
+    return encoder

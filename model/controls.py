@@ -5,6 +5,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from extract.corpus import dump_json, load_json
+from model.meteor import Meteor
+from model.scoring import Protocol, score
 
 
 def most_frequent(train: Mapping[str, Sequence[str]]) -> str:
@@ -34,3 +39,26 @@ def controls(
         "most frequent train caption": dict.fromkeys(sorted(captions), most_frequent(train)),
         "captions shuffled between videos": {name: captions[shifted[name]] for name in sorted(captions)},
     }
+
+
+def score_beside(out: Path, *, captions: Path, references: Path, train: Path, protocol: Protocol, split: str) -> None:
+    """Score captions and, under `controls`, the controls made from them; writes scores.json.
+
+    Args:
+        out: the file to write.
+        captions: captions.json.
+        references: {video id: [caption, …]}; of videos without a caption they don't count.
+        train: the same of the training split.
+        protocol, split: see `[score]`.
+    """
+    made = {row["video_id"]: row["caption"] for row in load_json(captions)}
+    every = load_json(references)
+    wanted = {name: every[name] for name in made}
+    with Meteor() as meteor:  # one Java for all three
+        scores = score(made, wanted, protocol, meteor).corpus
+        beside = {
+            name: score(texts, wanted, protocol, meteor).corpus
+            for name, texts in controls(made, load_json(train)).items()
+        }
+    head = {"protocol": protocol, "split": split, "videos": len(made)}
+    dump_json(out, {**head, **scores, "controls": beside})

@@ -9,19 +9,21 @@ from pathlib import Path
 
 from jinja2 import Environment
 
+from extract.corpus import load_json
+
 METRICS = ("CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4")
 EXAMPLES = 12
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ name }}: video captions</title>
+<title>Video captions</title>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse; display: block; overflow-x: auto } td, th { padding: .3rem .8rem; text-align: right }
 th:first-child, td:first-child { text-align: left } tr { border-bottom: 1px solid #ddd }
 dt { font-weight: 600; margin-top: 1rem } dd { margin-left: 1rem } .dim { color: #666 }
 </style></head><body>
-<h1>{{ name }}</h1>
+<h1>Video captions</h1>
 <p>{{ scores.videos }} videos of the {{ scores.split }} split, protocol {{ scores.protocol }}.</p>
 <table><tr><th></th>{% for metric in metrics %}<th>{{ metric }}</th>{% endfor %}</tr>
 {% for label, row in rows %}<tr><td>{{ label }}</td>
@@ -50,35 +52,39 @@ def score_table(scores: Mapping) -> str:
     return "\n".join(lines)
 
 
-def write_page(
-    path: Path,
+def write(
+    folder: Path,
     *,
-    name: str,
-    scores: Mapping,
-    captions: Sequence[Mapping[str, str]],
-    references: Mapping[str, Sequence[str]],
+    scores: Path,
+    captions: Path,
+    references: Path,
+    model: Path,
     failures: Sequence[Mapping[str, str]],
 ) -> None:
-    """Write report.html: scores beside the controls, the first captions, videos that were left out.
+    """Put the results into an empty folder, and report.html: scores beside the controls, captions, videos left out.
 
     Args:
-        scores: as in scores.json.
-        captions: as in captions.json.
+        scores, captions, model: scores.json, captions.json and model.safetensors.
         references: captions of each scored video.
         failures: [{"id", "reason"}].
     """
-    template = Environment(autoescape=True).from_string(PAGE)
-    html = template.render(
-        name=name,
-        scores=scores,
-        rows=score_rows(scores),
-        metrics=METRICS,
-        aspects=("intention", "effect", "attribute"),
-        examples=captions[:EXAMPLES],
-        references=references,
-        failures=failures,
+    for file in (scores, captions, model):
+        link_or_copy(file, folder / file.name)
+    numbers = load_json(scores)
+    html = (
+        Environment(autoescape=True)
+        .from_string(PAGE)
+        .render(
+            scores=numbers,
+            rows=score_rows(numbers),
+            metrics=METRICS,
+            aspects=("intention", "effect", "attribute"),
+            examples=load_json(captions)[:EXAMPLES],
+            references=load_json(references),
+            failures=failures,
+        )
     )
-    path.write_text(html, encoding="utf-8")
+    (folder / "report.html").write_text(html, encoding="utf-8")
 
 
 def link_or_copy(source: Path, target: Path) -> None:

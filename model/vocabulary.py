@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from extract.corpus import load_json
+
 PAD, UNK, SOS, EOS = range(4)
 SPECIAL = ("<pad>", "<unk>", "<sos>", "<eos>")
 
@@ -88,3 +90,28 @@ def build(texts: Iterable[str], min_count: int) -> Vocabulary:
             "lower vocabulary.min_count or check the captions"
         )
     return Vocabulary((*SPECIAL, *words))
+
+
+def build_from(captions: Path, aspects: Path, use: Sequence[str], min_count: int) -> Vocabulary:
+    """Build the vocabulary of the training split's captions and of the aspects in use.
+
+    Args:
+        captions: {video id: [caption, …]}.
+        aspects: {video id: {aspect: [text, …]}}.
+        use: the aspects that have a sub-decoder.
+        min_count: see `build`.
+
+    Raises:
+        ValueError: if no video has an aspect that is asked for.
+    """
+    texts = [text for video in load_json(captions).values() for text in video]
+    sides = load_json(aspects).values()
+    for aspect in use:
+        found = [text for video in sides for text in video.get(aspect, ())]
+        if not found:
+            raise ValueError(
+                f"aspects.use asks for {aspect!r}, but no training video has one: add them to the data "
+                f"(data.commonsense, or a column {aspect}), or leave it out of aspects.use"
+            )
+        texts += found
+    return build(texts, min_count)

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from pipeline import publish
 from pipeline.keys import digest, file_digest
 from pipeline.stores import Store
@@ -116,44 +118,58 @@ class Artifacts:
         """A lock among all processes that share the folder; waits."""
         return publish.lock(self.scratch / "locks" / name)
 
-    def file_signature(self, files: dict[str, Path]) -> str:
-        """Digest of where files outside lie, their sizes, mtimes and inodes: changes whenever their content may."""
-        return digest({name: _stat(path) for name, path in files.items()})
+    def file_digests(self, label: str, stats: dict[str, list], compute: bool) -> dict[str, str] | None:
+        """sha256 of files outside, by name, from the record of files of the same path, size, mtime and inode.
 
-    def file_digests(self, label: str, files: dict[str, Path], compute: bool) -> dict[str, str] | None:
-        """sha256 of files outside, by name, from the record of files of the same signature.
-
-        Without `compute` no file is read: None unless all are known. With it, only the unknown ones are.
+        Without `compute` no file is read: None unless all are known. With it, only the unknown ones are. Raises
+        ValueError if a file has changed since `stat_file`.
         """
-        place = self.root / "sources" / f"{label}-{self.file_signature(files)[:32]}.json"
+        place = self.root / "sources" / f"{label}-{digest(stats)[:32]}.json"
         record = publish.read_json(place)
         if record is None and compute:
-            earlier = sorted(place.parent.glob(f"{label}-*.json"), key=lambda path: path.stat().st_mtime)
-            known = (publish.read_json(earlier[-1]) if earlier else None) or {}
+            earlier = sorted(place.parent.glob(f"{label}-*.json"), key=lambda path: path.stat().st_mtime)[-20:]
+            entries = [entry for path in earlier for entry in (publish.read_json(path) or {}).values()]
+            known = {tuple(entry["stat"]): entry["sha256"] for entry in entries}
             record = {}
-            for name, path in files.items():
-                stat, old = _stat(path), known.get(name)
-                record[name] = old if old and old["stat"] == stat else {"stat": stat, "sha256": file_digest(path)}
+            for name in tqdm(stats, f"read {label}", unit="file", disable=None if len(stats) > 1 else True):
+                sha256 = known.get(tuple(stats[name])) or file_digest(stats[name][0])
+                if stat_file(stats[name][0]) != stats[name]:
+                    raise ValueError(f"{stats[name][0]} has changed while this ran; run the same command again")
+                record[name] = {"stat": stats[name], "sha256": sha256}
             publish.publish_json(place, record)
         return record and {name: entry["sha256"] for name, entry in record.items()}
 
-    def link_run(self, name: str, payload: Path) -> None:
-        """Let `runs/<name>` point at a payload; replaced as a whole."""
-        place = self.root / "runs" / name
-        place.parent.mkdir(parents=True, exist_ok=True)
-        aside = place.with_name(f".{name}.{publish.unique()}")
-        aside.symlink_to(os.path.relpath(payload, place.parent))
-        os.replace(aside, place)
+    def link_run(self, name: str, payload: Path, config: str) -> None:
+        """Let `runs/<name>` show a payload's files and `config.toml`; replaced as a whole."""
+        folder = self._run_folder(name, payload, config)
+        if not folder.is_dir():
+            work = folder.with_name(f"{folder.name}.{publish.unique()}")
+            work.mkdir(parents=True)
+            for file in sorted(payload.iterdir()):
+                (work / file.name).symlink_to(os.path.relpath(file, work))
+            (work / "config.toml").write_text(config, encoding="utf-8")
+            try:
+                os.rename(work, folder)
+            except OSError:  # another process was first
+                shutil.rmtree(work)
+        aside = folder.with_name(f".{name}.{publish.unique()}")
+        aside.symlink_to(folder.name)
+        os.replace(aside, folder.with_name(name))
 
-    def linked_run(self, name: str) -> Path | None:
-        """The payload that `runs/<name>` points at."""
+    def run_is_linked(self, name: str, payload: Path, config: str) -> bool:
+        """Whether `runs/<name>` shows this payload and config."""
+        folder = self._run_folder(name, payload, config)
         try:
-            place = self.root / "runs" / name
-            return Path(os.path.normpath(place.parent / os.readlink(place)))
+            return os.readlink(folder.with_name(name)) == folder.name and folder.is_dir()
         except OSError:
-            return None
+            return False
+
+    def _run_folder(self, name: str, payload: Path, config: str) -> Path:
+        shown = digest([payload.relative_to(self.root).as_posix(), config])
+        return self.root / "runs" / f".{name}-{shown[:16]}"
 
 
-def _stat(path: Path) -> list:
-    stat = path.stat()
-    return [str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ino]
+def stat_file(path: Path) -> list:
+    """What changes whenever a file's content may have: absolute path, size, mtime and inode."""
+    stat = os.stat(path)
+    return [os.path.abspath(path), stat.st_size, stat.st_mtime_ns, stat.st_ino]

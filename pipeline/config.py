@@ -9,13 +9,18 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
 
 ROLES = ("what", "where", "how")
 
 
 class ConfigError(ValueError):
     """The config is wrong: the message names file, key and what to do."""
+
+
+def _from_file(value: str | None, info: ValidationInfo) -> Path | None:
+    """Relative paths start from the folder of the config file."""
+    return value if value is None else (info.context or {}).get("folder", Path()) / Path(value).expanduser()
 
 
 class _Section(BaseModel):
@@ -32,7 +37,7 @@ class ExperimentConfig(_Section):
 class PipelineConfig(_Section):
     """[pipeline]: the machine itself."""
 
-    artifacts: Annotated[str | None, "where"] = None
+    artifacts: Annotated[Path | None, BeforeValidator(_from_file), "where"] = None
     """Folder of all results; the environment's VIDEOCAP_ARTIFACTS goes before it, `./artifacts` behind."""
     code: Annotated[Literal["auto", "strict", "version"], "how"] = "auto"
     """What of the code is in keys: its hash (`strict`), a hand-raised version (`version`), or each stage's own way."""
@@ -79,7 +84,7 @@ def load(config: type[BaseConfig], file: Path, override: str = "") -> BaseConfig
     overridden = _parse_override(override)
     for key, value in overridden.items():
         section, name = key.split(".")
-        if roles.get(key) == "where" and Path(str(value)).expanduser().exists():
+        if roles.get(key) == "where" and isinstance(value, str) and _is_path(config, section, name, value):
             value = str(Path(value).expanduser().absolute())
         if not isinstance(tree.setdefault(section, {}), dict):
             raise ConfigError(f"{file}: {section}: must be a section, [{section}]")
@@ -89,6 +94,12 @@ def load(config: type[BaseConfig], file: Path, override: str = "") -> BaseConfig
     except ValidationError as error:
         lines = [_explain(mistake, file, roles, overridden) for mistake in error.errors()]
         raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _is_path(config: type[BaseConfig], section: str, name: str, value: str) -> bool:
+    """Whether a value names a place; a field may also take names (`ViT-B/16`), and then a place is a file there is."""
+    only_paths = "Path" in str(config.model_fields[section].annotation.model_fields[name].annotation)
+    return only_paths or (("." in value or "/" in value) and Path(value).expanduser().is_file())
 
 
 def _parse_override(text: str) -> dict[str, Any]:
@@ -108,7 +119,8 @@ def _parse_override(text: str) -> dict[str, Any]:
 def _explain(mistake: dict, file: Path, roles: dict[str, str], overridden: dict[str, Any]) -> str:
     place = [str(part) for part in mistake["loc"]]
     key = ".".join(place[:2])
-    source = "--override" if key in overridden else str(file)
+    blamed = key in overridden if len(place) > 1 else any(name.split(".")[0] == key for name in overridden)
+    source = "--override" if blamed else str(file)
     if mistake["type"] == "extra_forbidden":
         known = roles if len(place) > 1 else {name.split(".")[0]: "" for name in roles}
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
@@ -178,6 +190,10 @@ class _SectionView:
         if field.startswith("_") or field not in self._values:
             raise AttributeError(f"{self._reader} reads {self._section}.{field}, which it does not declare")
         return self._values[field]
+
+    def items(self) -> dict[str, Any]:
+        """The declared fields of the section and their values."""
+        return dict(self._values)
 
     def __setattr__(self, name: str, value: Any):
         raise AttributeError("a view of the config is frozen")

@@ -16,6 +16,7 @@ from luigi.cmdline_parser import CmdlineParser
 
 from pipeline import runlog
 from pipeline.config import ConfigError
+from pipeline.gather import Pack
 from pipeline.stage import Experiment, Stage
 
 DEFAULTS = {
@@ -58,7 +59,7 @@ def on_command_line() -> bool:
     return CmdlineParser.get_instance() is not None
 
 
-def refuse(error: ConfigError) -> NoReturn:
+def refuse(error: ConfigError | OSError) -> NoReturn:
     """On the command line say what is wrong and end with status 2; elsewhere raise."""
     if on_command_line():
         print(error, file=sys.stderr)
@@ -74,11 +75,11 @@ def share_cores() -> None:
 
 
 def report_at_exit(
-    experiment: Experiment, stages: list[type[Stage]], complete: Callable[[], bool], results: Callable[[], str]
+    experiment: Experiment, stages: list[type[Stage]], done: Callable[[], bool], results: Callable[[], str]
 ) -> None:
     """At the end of a `luigi` command say what ran, what failed and where the results lie, and set its status.
 
-    The status is 0 only if the root is complete and nothing failed; Luigi alone ends good runs on a luigid with 10
+    The status is 0 only if all asked for is `done` and nothing failed; Luigi alone ends good runs on a luigid with 10
     or 25. Forked workers don't come here: multiprocessing ends them without exit handlers.
     """
     process = os.getpid()
@@ -86,19 +87,29 @@ def report_at_exit(
     def last_words() -> None:
         if os.getpid() != process:
             return
-        events = runlog.read(experiment.artifacts.root)
-        experiment.recipes.clear()
+        good = False
         try:
-            done = complete() and not any(event["event"] == "failed" for event in events)
-            reached = {stage.__name__: done or stage.of(experiment).complete() for stage in stages}
+            experiment.recipes.clear()
+            events = runlog.read(experiment.artifacts.root)
+            good = done() and not any(event["event"] == "failed" for event in events)
+            print("\n".join(["", *runlog.summary(events, _reached(experiment, stages, good))]))
+            print(results() if good else "Not done. The same command goes on where this run stopped.")
         except Exception:
             traceback.print_exc()
-            done, reached = False, {}
-        print("\n".join(["", *runlog.summary(events, reached)]))
-        print(results() if done else "Not done. The same command goes on where this run stopped.")
+            good = False
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0 if done else 1)
+        os._exit(0 if good else 1)
 
     atexit.register(last_words)
+
+
+def _reached(experiment: Experiment, stages: list[type[Stage]], done: bool) -> dict[str, bool]:
+    """Whether each stage is complete; packs are if the stage behind them, which gathers them, is."""
+    reached, behind = {}, done
+    for stage in reversed(stages):
+        if not issubclass(stage, Pack):
+            behind = done or stage.of(experiment).complete()
+        reached[stage.__name__] = behind
+    return dict(reversed(reached.items()))

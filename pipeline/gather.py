@@ -13,19 +13,37 @@ from typing import Any, ClassVar, Self
 
 import luigi
 
-from pipeline import publish
+from pipeline import publish, runlog
 from pipeline.keys import digest
 from pipeline.stage import Stage
 from pipeline.stores import Item, Store
 
 
 class Pack(Stage):
-    """Some items of one spec. The recipe of the class, without items, is the spec of its store."""
+    """Some items of one spec. The recipe of the class, without items, is the spec of its store.
+
+    A pack may come `after` another one, whose shards it reads: that one then computes only items that have no
+    result here yet, and its shards can be dropped once they have.
+    """
+
+    after: ClassVar[type[Pack] | None] = None
+    """The pack whose shards this one reads."""
+    then: ClassVar[type[Pack] | None] = None
+    """The pack that reads this one's shards; set by that one."""
+    retry_field: ClassVar[str | None] = None
+    """The config field that holds the retry number, if items can fail."""
+    keep_field: ClassVar[str | None] = None
+    """The config field that says whether shards are kept once the pack behind has read them."""
+    bulk: ClassVar[int] = 1
+    """How many times `shard_size` items make a shard: more for small items."""
 
     plan = luigi.Parameter(default="", significant=False, description="the plan's file, in the artifacts folder")
     number = luigi.IntParameter(default=-1, significant=False, description="which pack of the plan")
-    retry_field: ClassVar[str | None] = None
-    """The config field that holds the retry number, if items can fail."""
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if cls.after is not None:
+            cls.after.then = cls
 
     def write(self, path: Path, key: str, items: list[Item]) -> dict:
         """Write the shard of these items; returns what `Store.publish_shard` says."""
@@ -37,11 +55,6 @@ class Pack(Stage):
         spec = cls.of(other)
         identity = [spec.artifacts.id, spec.store.spec_digest, sorted(d for _, d in items), spec.retry]
         return cls(experiment=other.experiment, id=digest(identity)[:16], plan=plan, number=number)
-
-    @classmethod
-    def like(cls, other: Pack) -> Self:
-        """The pack of this class for the same items."""
-        return cls.pack(other, other.plan, other.number, other.items)
 
     @cached_property
     def items(self) -> list[Item]:
@@ -61,20 +74,29 @@ class Pack(Stage):
 
     @property
     def retry(self) -> int:
-        if self.retry_field is None:
-            return 0
-        section, field = self.retry_field.split(".")
-        return getattr(getattr(self.config, section), field)
+        return self.field(self.retry_field) if self.retry_field else 0
+
+    def make_recipe(self) -> dict | None:
+        recipe = super().make_recipe()
+        if recipe and self.after:
+            recipe["after"] = {self.after.__name__: self.after.version}
+        return recipe
+
+    def requires(self) -> list[Stage]:
+        if self.after is None or not self.items or self.complete():
+            return super().requires()
+        return [*super().requires(), self.after.pack(self, self.plan, self.number, self.items)]
 
     def missing(self) -> list[Item]:
-        """The items that no shard holds and that have not failed at this retry number."""
-        index = self.store.index()
-        return [item for item in self.items if not index.settled(item[1], self.retry)]
+        """The items that no shard holds, here or in the store behind, and that have not failed at this retry number."""
+        settled = [stage.of(self).store.index() for stage in (type(self), self.then) if stage]
+        return [item for item in self.items if not any(index.settled(item[1], self.retry) for index in settled)]
 
     def complete(self) -> bool:
         return self.recipe() is not None and not (self.items and self.missing())
 
     def run(self) -> None:
+        self.experiment.recipes.clear()
         with self.artifacts.lock(f"{self.name}-{self.id}"):
             missing = self.missing()
             if missing:
@@ -84,15 +106,27 @@ class Pack(Stage):
                     missing, self.retry, lambda path, key: self.write(path, key, missing), self.provenance()
                 )
                 self.log("ran", items=len(missing), seconds=round(time.time() - started, 3))
+        self.drop_read()
+
+    def drop_read(self) -> None:
+        """Drop shards of the pack before that were made to be dropped, and all of whose items are done here."""
+        if self.after and self.keep_field and not self.field(self.keep_field):
+            rows = self.store.index().rows
+            self.after.of(self).store.drop(
+                lambda manifest: (
+                    not manifest["provenance"]["how"].get(self.keep_field, True)
+                    and all(source in rows for source in manifest["digests"])
+                )
+            )
 
 
 class Gather(Stage):
     """Completes the features of all items that its inputs name, pack by pack."""
 
-    _wanted: tuple[dict, dict] | None = None
     packs: ClassVar[type[Pack]]
     most_failures: ClassVar[str | None] = None
     """The config field that holds the largest share of failed items."""
+    _wanted: tuple[dict, dict] | None = None
 
     def wanted_in(self, files: dict[str, Path]) -> dict[str, list[Item]]:
         """The items of each part (a split), read from the files that `needs()` names."""
@@ -101,11 +135,11 @@ class Gather(Stage):
     def wanted(self) -> dict[str, list[Item]] | None:
         """The items of each part; None while the inputs are not there."""
         files = {}
-        for stage, part in self.needs():
+        for name, (stage, part) in self.needs().items():
             payload = stage.of(self).payload()
             if payload is None:
                 return None
-            files[part] = payload / part
+            files[name] = payload / part
         # payloads never change, so that what was read of these files stays right
         if self._wanted is None or self._wanted[0] != files:
             self._wanted = files, self.wanted_in(files)
@@ -129,26 +163,29 @@ class Gather(Stage):
     def items(self) -> list[Item]:
         return [item for part in self.wanted().values() for item in part]
 
+    def make_recipe(self) -> dict | None:
+        recipe = super().make_recipe()
+        spec = self.packs.of(self).recipe()
+        return recipe and spec and {**recipe, "config": spec["config"], "spec": digest(spec)}
+
     def _record(self) -> Path:
         wanted = {part: sorted(map(list, items)) for part, items in self.wanted().items()}
         return self.store.record(digest([wanted, self.retry]))
 
-    def held(self) -> dict[str, list[Item]]:
-        """The items of each part that have rows now."""
+    def held(self) -> dict[str, list[list[str]]]:
+        """The items of each part that have rows now, sorted."""
         rows = self.store.index().rows
-        return {part: [item for item in items if item[1] in rows] for part, items in self.wanted().items()}
+        return {part: sorted([n, d] for n, d in items if d in rows) for part, items in self.wanted().items()}
 
-    def identity(self, part: str = "") -> Any | None:
+    def identity(self, part: str = "") -> str | None:
         """Row identity: digest of the spec and the sorted (id, source digest) of the rows there are.
 
         If rows have gone since the gather recorded them, what it recorded: deleting features makes nothing stale.
         """
-        if not self.ready():
-            return None
-        recorded = publish.read_json(self._record())
+        recorded = publish.read_json(self._record()) if self.ready() else None
         if recorded is None:
             return None
-        rows = sorted(map(list, self.held()[part]))
+        rows = self.held()[part]
         if not {source for _, source in recorded[part]} <= {source for _, source in rows}:
             rows = recorded[part]
         return digest({"spec": self.store.spec_digest, "rows": rows})
@@ -158,26 +195,38 @@ class Gather(Stage):
         rows = self.store.index().rows
         return {source: rows[source] for _, source in self.wanted()[part] if source in rows}
 
-    def complete(self) -> bool:
-        if not self.ready() or not self._record().exists():
-            return False
+    def settled(self) -> bool:
         index = self.store.index()
         return all(index.settled(source, self.retry) for _, source in self.items())
 
+    def complete(self) -> bool:
+        return self.ready() and self._record().exists() and self.settled()
+
     def run(self) -> Iterator[list[luigi.Task]]:
-        """Yield the packs of the plan as one list, and of the next plan should rows go missing meanwhile."""
+        """Yield the packs of the plan as one list, and of the next plan should rows go missing meanwhile.
+
+        Luigi starts this anew after each yield, which finds the same plans.
+        """
         self.experiment.recipes.clear()
-        items = self.items()
-        for attempt in range(100):
-            index = self.store.index()
-            if all(index.settled(source, self.retry) for _, source in items):
-                break
-            place, packs = self.store.plan(items, self.retry, attempt, self.experiment.config.pipeline.shard_size)
+        if not self.ready():
+            raise ValueError(f"{self.name}: an input has changed while this ran; run the same command again")
+        attempt = 0
+        while not self.settled():
+            if attempt == 0:
+                self.log("start", items=len(self.items()))
+            if attempt == 100:
+                raise ValueError(f"{self.name}: shards disappear as fast as they are made from {self.store.folder}")
+            size = self.experiment.config.pipeline.shard_size * self.packs.bulk
+            place, packs = self.store.plan(self.items(), self.retry, attempt, size)
             plan = place.relative_to(self.artifacts.root).as_posix()
             yield [self.packs.pack(self, plan, number, pack) for number, pack in enumerate(packs)]
+            attempt += 1
         self._check_failures()
-        self.log("ran", items=len(items), seconds=0.0)
-        publish.replace_json(self._record(), {p: sorted(map(list, rows)) for p, rows in self.held().items()})
+        publish.replace_json(self._record(), self.held())
+        self.packs.of(self).drop_read()
+        started = [e for e in runlog.read(self.artifacts.root) if e["stage"] == self.name and e["event"] == "start"]
+        if started:
+            self.log("ran", items=len(self.items()), seconds=round(time.time() - started[0]["time"], 3))
 
     def failures(self) -> list[dict]:
         """The items without rows: [{"id", "digest", "reason", "retry"}], sorted by id."""
@@ -187,16 +236,14 @@ class Gather(Stage):
 
     def _check_failures(self) -> None:
         failures, items = self.failures(), self.items()
+        field = self.packs.retry_field
+        cure = f"; after a repair: --override {field}={self.retry + 1}" if field else ""
         for failure in failures:
-            self.log("warning", reason=f"{failure['id']}: {failure['reason']}; it is left out")
-        if self.most_failures is not None:
-            section, field = self.most_failures.split(".")
-            most = getattr(getattr(self.config, section), field)
-            if len(failures) > most * len(items):
-                raise ValueError(
-                    f"{len(failures)} of {len(items)} items failed, more than {self.most_failures} = {most} allows; "
-                    f"the first: {failures[0]['id']}: {failures[0]['reason']}. Repair or remove them, "
-                    f"or allow more: --override {self.most_failures}=1"
-                )
-        if items and len(failures) == len(items):
-            raise ValueError(f"all {len(items)} items failed; the first: {failures[0]['id']}: {failures[0]['reason']}")
+            self.log("warning", reason=f"{failure['id']}: {failure['reason']}; it is left out{cure}")
+        most = self.field(self.most_failures) if self.most_failures else 1.0
+        if len(failures) > most * len(items) or (items and len(failures) == len(items)):
+            allows = f", more than {self.most_failures} = {most} allows" if len(failures) < len(items) else ""
+            raise ValueError(
+                f"{len(failures)} of {len(items)} items failed{allows}; "
+                f"the first: {failures[0]['id']}: {failures[0]['reason']}{cure}"
+            )

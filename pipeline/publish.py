@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -78,7 +79,11 @@ def lock(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         file = open(path, "a")
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logging.getLogger("luigi-interface").warning("waiting for another process that works on %s", path.name)
+            fcntl.flock(file, fcntl.LOCK_EX)
         if _is_same(file, path):
             break
         file.close()  # the holder before removed the file: a lock on it locks nobody out

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import time
 from pathlib import Path
 
 # one name a process that schedules; forked workers inherit it
-PROCESS = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+PROCESS = f"{time.strftime('%Y%m%d-%H%M%S')}-{platform.node()}-{os.getpid()}"
 
 
 def write(artifacts: Path, event: str, stage: str, **detail) -> None:
-    """Append an event: `start`, `ran`, `reused`, `failed` or `warning`."""
+    """Append an event: `start`, `ran`, `failed` or `warning`. One write, so that workers' lines don't mix."""
     place = log_path(artifacts)
     place.parent.mkdir(parents=True, exist_ok=True)
-    line = {"time": round(time.time(), 3), "pid": os.getpid(), "event": event, "stage": stage, **detail}
-    with open(place, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    line = json.dumps({"time": round(time.time(), 3), "pid": os.getpid(), "event": event, "stage": stage, **detail})
+    file = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        os.write(file, line.encode() + b"\n")
+    finally:
+        os.close(file)
 
 
 def log_path(artifacts: Path) -> Path:
@@ -25,12 +29,12 @@ def log_path(artifacts: Path) -> Path:
 
 
 def read(artifacts: Path) -> list[dict]:
-    """This run's events so far."""
+    """This run's events so far; a line that a kill cut short is left out."""
     try:
-        lines = log_path(artifacts).read_text(encoding="utf-8").splitlines()
+        lines = log_path(artifacts).read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in lines]
+    return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 def summary(events: list[dict], stages: dict[str, bool]) -> list[str]:
@@ -40,7 +44,7 @@ def summary(events: list[dict], stages: dict[str, bool]) -> list[str]:
         events: of this run.
         stages: whether each stage is complete now.
     """
-    lines = []
+    lines, died = [], []
     for stage, complete in stages.items():
         mine = [event for event in events if event["stage"] == stage]
         ran = [event for event in mine if event["event"] == "ran"]
@@ -48,14 +52,20 @@ def summary(events: list[dict], stages: dict[str, bool]) -> list[str]:
             outcome = "failed"
         elif ran:
             outcome = "ran"
+        elif complete:
+            outcome = "reused"
         elif any(event["event"] == "start" for event in mine):
             outcome = "not finished"
+            died.append(
+                f"failed: {stage}: stopped in the middle; if nobody did that, its process may have run out of memory"
+            )
         else:
-            outcome = "reused" if complete else "not reached"
+            outcome = "not reached"
         shards = f" {len(ran)} shards," if len(ran) > 1 else ""
         seconds = f"{shards} {sum(event['seconds'] for event in ran):.1f} s" if ran else ""
-        lines.append(f"  {stage:<20} {outcome:<12}{seconds}")
+        lines.append(f"  {stage:<20} {outcome:<12}{seconds}".rstrip())
+    failed = any(event["event"] == "failed" for event in events)
     for kind in ("warning", "failed"):
         said = [f"{event['stage']}: {event['reason']}" for event in events if event["event"] == kind]
         lines += [f"{kind}: {text}" for text in dict.fromkeys(said)]
-    return lines
+    return lines + ([] if failed else died)

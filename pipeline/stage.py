@@ -1,7 +1,7 @@
 """Stage: a Luigi task whose result is an artifact under its key. What a stage declares decides its key.
 
 A subclass says what it reads of the config (`reads`), what it needs of other stages (`needs()`), what comes from
-outside (`outside()`), which code its result depends on (`code`, or a hand-raised `version`), and `make(folder)`s it.
+outside (`sources()`), which code its result depends on (`code`, or a hand-raised `version`), and `make(folder)`s it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Self
 import luigi
 
 from pipeline import runlog
-from pipeline.artifacts import Artifacts
+from pipeline.artifacts import Artifacts, stat_file
 from pipeline.config import BaseConfig, View, fields
 from pipeline.keys import canonical, code_digest, digest, file_digest
 from pipeline.stores import Store
@@ -39,6 +39,7 @@ class Experiment:
         self.artifacts = Artifacts(Path(configured).expanduser())
         self.stages: dict[type, Stage] = {}
         self.recipes: dict[type, dict | None] = {}
+        self.stats: dict[type, dict] = {}
         self.stores: dict[str, Store] = {}
         self.token = digest([config.model_dump(mode="json"), str(self.artifacts.root)])
         Experiment.known[self.token] = self
@@ -64,6 +65,9 @@ class ExperimentParameter(luigi.Parameter):
         """Luigi expects strings."""
 
 
+Need = tuple[type["Stage"], str]  # a stage, and the part of its result (a file, a split)
+
+
 class Stage(luigi.Task):
     """One stage of one experiment; made by `TheStage.of(experiment or other stage)`."""
 
@@ -75,30 +79,25 @@ class Stage(luigi.Task):
     """Modules that make the output; their hash is in the key unless `by_version`."""
     by_version: ClassVar[bool] = False
     """Extraction: a renamed variable must not cost 20 GPU hours, so only `version` counts."""
+    hashes_at_once: ClassVar[bool] = False
+    """Sources of unknown content are hashed when the key is asked for: for a single file."""
     identified_by_key: ClassVar[bool] = False
     """What follows depends on the key, not on the content: for weights."""
 
     experiment = ExperimentParameter()
     id = luigi.Parameter(description="hash of all config and sources behind the stage, folder and process")
 
-    def needs(self) -> list[tuple[type[Stage], str]]:
-        """The stages whose results this one uses, each with the part it uses ("" for all)."""
-        return []
-
-    def uses(self) -> list[type[Stage]]:
-        """Stages whose files are read, but whose content is in the key by other means (as digests of items)."""
-        return []
-
-    def outside(self) -> dict[str, str] | None:
-        """Digests of what comes from outside; None if they are not known before `prepare()`."""
+    def needs(self) -> dict[str, Need]:
+        """The results of other stages that this one uses, by the names that `inputs()` gives them."""
         return {}
 
-    def prepare(self) -> None:
-        """Compute what `outside()` lacks."""
+    def uses(self) -> dict[str, Need]:
+        """Results that are read, but whose content is in the key by other means (as digests of items)."""
+        return {}
 
-    def signature(self) -> Any:
-        """Like `outside()`, but known before the stage has run."""
-        return self.outside()
+    def sources(self) -> dict[str, Path | str]:
+        """What comes from outside: files, or digests of what is not on this machine."""
+        return {}
 
     def make(self, folder: Path) -> None:
         """Write the stage's files into an empty folder."""
@@ -113,23 +112,25 @@ class Stage(luigi.Task):
         if cls not in experiment.stages:
             draft = cls(experiment=experiment, id="")
             upstream = [task.id for task in luigi.task.flatten(draft.requires())]
-            identity = [draft.what(), draft.signature(), upstream, experiment.artifacts.id, runlog.PROCESS]
+            sources = {name: str(stat) for name, stat in draft.stats().items()}
+            identity = [draft.what(), sources, upstream, experiment.artifacts.id, runlog.PROCESS]
             experiment.stages[cls] = cls(experiment=experiment, id=digest(identity)[:16])
         return experiment.stages[cls]
 
     def requires(self) -> list[Stage]:
-        return [stage.of(self) for stage in dict.fromkeys([stage for stage, _ in self.needs()] + self.uses())]
+        named = [*self.needs().values(), *self.uses().values()]
+        return [stage.of(self) for stage in dict.fromkeys(stage for stage, _ in named)]
 
     def complete(self) -> bool:
         return self.payload() is not None
 
     def run(self) -> None:
         """Make and publish the artifact, unless it turns out to be there: early cutoff, or another process."""
-        self.prepare()
+        self.digests(compute=True)
         self.experiment.recipes.clear()  # what ran since may have changed the identity of an input
         recipe = self.recipe()
         if recipe is None:
-            raise RuntimeError(f"{self.name}: the key can't be computed, an input has no identity")
+            raise ValueError(f"{self.name}: an input has changed while this ran; run the same command again")
         key = digest(recipe)
         if self.artifacts.payload(self.name, key) is None:
             with self.artifacts.lock(f"{self.name}-{key}"):
@@ -161,9 +162,35 @@ class Stage(luigi.Task):
         """The config, but only the declared fields."""
         return View(self.experiment.config, self.reads, self.name)
 
+    def field(self, name: str) -> Any:
+        """A declared field by its full name, as "decode.keep"."""
+        section, field = name.split(".")
+        return getattr(getattr(self.config, section), field)
+
     def what(self) -> dict[str, Any]:
-        """The declared fields that decide values."""
-        return {key: value for key, value in self.config.items().items() if self.experiment.roles[key] == "what"}
+        """The declared fields that decide values; not those that can't matter beside the others' values."""
+        values = {}
+        for key, value in self.config.items().items():
+            section, field = key.split(".")
+            unused = getattr(getattr(self.experiment.config, section), "unused", tuple)()
+            if self.experiment.roles[key] == "what" and field not in unused:
+                values[key] = value
+        return values
+
+    def stats(self) -> dict[str, list | str]:
+        """Path, size, mtime and inode of the sources, taken once a run: what changes later is for the next run."""
+        pinned = self.experiment.stats
+        if type(self) not in pinned:
+            pinned[type(self)] = {n: s if isinstance(s, str) else stat_file(s) for n, s in self.sources().items()}
+        return pinned[type(self)]
+
+    def digests(self, compute: bool = False) -> dict[str, str] | None:
+        """sha256 of the sources; None if one is not known yet, unless `compute`."""
+        stats = self.stats()
+        known = {name: stat for name, stat in stats.items() if isinstance(stat, str)}
+        files = {name: stat for name, stat in stats.items() if name not in known}
+        found = self.artifacts.file_digests(self.name, files, compute or self.hashes_at_once) if files else {}
+        return None if found is None else known | found
 
     def recipe(self) -> dict | None:
         """All that decides the output, as JSON; None while an input has no identity yet."""
@@ -174,12 +201,12 @@ class Stage(luigi.Task):
 
     def make_recipe(self) -> dict | None:
         inputs = {}
-        for stage, part in self.needs():
+        for stage, part in self.needs().values():
             identity = stage.of(self).identity(part)
             if identity is None:
                 return None
             inputs[f"{stage.__name__}:{part}" if part else stage.__name__] = identity
-        outside = self.outside()
+        outside = self.digests()
         if outside is None:
             return None
         recipe = {"stage": self.name, "version": self.version, "config": self.what(), "inputs": inputs}
@@ -200,7 +227,7 @@ class Stage(luigi.Task):
             return None
         if self.identified_by_key:
             return manifest["key"]
-        return manifest["files"][part]["sha256"] if part else manifest["content"]
+        return manifest["files"][part]["sha256"] if part in manifest["files"] else manifest["content"]
 
     def manifest(self) -> dict | None:
         """What was published under the stage's key, or None."""
@@ -214,20 +241,17 @@ class Stage(luigi.Task):
 
     # -- for make()
 
-    def input(self, stage: type[Stage], part: str = "") -> Any:
-        """The result of another stage, which `needs()` or `uses()` must declare.
+    def inputs(self) -> dict[str, Any]:
+        """The results that `needs()` and `uses()` name: files or folders; of a Gather the shard of each item."""
+        return {name: stage.of(self).result(part) for name, (stage, part) in (self.needs() | self.uses()).items()}
 
-        A file if `part` names one, else their folder; of a Gather, the shard of each source digest in the part.
-        """
-        if (stage, part) not in self.needs() and stage not in self.uses():
-            raise AttributeError(f"{self.name} reads {stage.__name__} {part!r}, which it does not declare in needs()")
-        return stage.of(self).result(part)
-
-    def result(self, part: str) -> Path:
+    def result(self, part: str) -> Any:
+        """A file of the stage's result, checked against its digest, or a folder of it."""
         payload = self.payload()
         if payload is None:
             raise ValueError(f"the result of {self.name} is gone; run the same command again to make it anew")
-        if part and file_digest(payload / part) != self.manifest()["files"][part]["sha256"]:
+        file = self.manifest()["files"].get(part)
+        if file and file_digest(payload / part) != file["sha256"]:
             raise ValueError(f"{payload / part} is damaged; delete {payload.parent} and run again")
         return payload / part
 

@@ -70,7 +70,7 @@ class Store:
         """Manifests never change once they are there, so each is read once."""
         if name not in self._known:
             there = publish.read_json(self.folder / name)
-            if not isinstance(there, dict) or there.get("spec") != self.spec_digest:
+            if not _is_manifest(there) or there["spec"] != self.spec_digest:
                 return None
             self._known[name] = there
         return self._known[name]
@@ -122,12 +122,11 @@ class Store:
         if published["payload"] != payload.name:
             payload.unlink()
 
-    def drop(self, items: Iterable[Item], provided: Callable[[dict], bool]) -> None:
-        """Delete the shards that hold nothing but these items, manifest first, if `provided(manifest)` agrees."""
-        sources = {source for _, source in items}
+    def drop(self, chosen: Callable[[dict], bool]) -> None:
+        """Delete the shards whose manifest is `chosen`, manifest first."""
         for place in sorted(self.folder.glob("[!.]*.json")):
             manifest = self._manifest(place.name)
-            if manifest and manifest["digests"] and sources.issuperset(manifest["digests"]) and provided(manifest):
+            if manifest and chosen(manifest):
                 place.unlink(missing_ok=True)
                 (self.folder / manifest["payload"]).unlink(missing_ok=True)
 
@@ -151,3 +150,16 @@ class Store:
     def record(self, name: str) -> Path:
         """Where the gather of a set of items records what it last held."""
         return self.folder / "gathers" / f"{name[:32]}.json"
+
+
+def _is_manifest(value: object) -> bool:
+    """Whether a file says what a shard's manifest must say, and names a payload in its own folder."""
+    texts, lists = ("key", "spec", "payload", "content", "sha256"), ("digests", "failures")
+    return (
+        isinstance(value, dict)
+        and all(isinstance(value.get(name), str) for name in texts)
+        and all(isinstance(value.get(name), list) for name in lists)
+        and Path(value["payload"]).name == value["payload"]
+        and all(isinstance(digest, str) for digest in value["digests"])
+        and all(isinstance(f, dict) and {"id", "digest", "reason", "retry"} <= f.keys() for f in value["failures"])
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -62,35 +64,45 @@ def luigi(artifacts: Path, *arguments: str, cwd: Path | str | None = None, timeo
     return Run(done.returncode, done.stdout, artifacts)
 
 
-def kill_in(stage: str, delay: float, artifacts: Path, *arguments: str, timeout: float = 300) -> bool:
-    """Start the pipeline and `kill -9` it, with its children, `delay` seconds after a stage started.
+def kill_once_in_each(stages: list[str], artifacts: Path, *arguments: str, timeout: float = 600) -> None:
+    """Start the pipeline again and again, and `kill -9` it with its children once in each stage.
 
-    Returns:
-        whether it was killed; False if it ended before the stage started.
+    A stage that writes in parts is killed when the first part is there (a checkpoint, an unfinished shard), others
+    at a random moment. Raises AssertionError for a stage that was not met.
     """
-    before = set(artifacts.glob("logs/*"))
-    process = subprocess.Popen(
-        [*LUIGI, *arguments],
-        env=environment(artifacts),
-        cwd=artifacts.parent,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + timeout
-    try:
-        while process.poll() is None and time.monotonic() < deadline:
-            for log in set(artifacts.glob("logs/*")) - before:
-                events = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
-                if any(event["event"] == "start" and event["stage"] == stage for event in events):
-                    time.sleep(delay)
-                    return True
-            time.sleep(0.01)
-        return False
-    finally:
+    left, chance, deadline = list(stages), random.Random(0), time.monotonic() + timeout
+    while left and time.monotonic() < deadline:
+        before = set(artifacts.glob("logs/*"))
+        process = subprocess.Popen(
+            [*LUIGI, *arguments],
+            env=environment(artifacts),
+            cwd=artifacts.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
+            while process.poll() is None and (stage := _started(left, set(artifacts.glob("logs/*")) - before)) is None:
+                time.sleep(0.005)
+            if process.poll() is not None:
+                break
+            left.remove(stage)
+            parts = {"Train": "scratch/Train-*/epoch-*.pt"}.get(stage, f"stores/{stage}-*/.*.h5")
+            if stage == "Train" or stage.endswith("Shard"):
+                while process.poll() is None and not any(artifacts.glob(parts)):
+                    time.sleep(0.002)
+            else:
+                time.sleep(chance.random() * 0.5)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    assert not left, f"not killed in {left}"
+
+
+def _started(stages: list[str], logs: set[Path]) -> str | None:
+    """The first of these stages that a log says has started."""
+    lines = [line for log in logs for line in log.read_text().split("\n") if line.endswith("}")]
+    events = [json.loads(line) for line in lines]
+    return next((e["stage"] for e in events if e["event"] == "start" and e["stage"] in stages), None)

@@ -29,6 +29,15 @@ def test_score_gives_the_published_figures(data, tmp_path):
     assert {name: round(scores[name], 6) for name in names} == {n: published[theirs] for n, theirs in names.items()}
 
 
+def test_score_takes_an_msrvtt_file(data, tmp_path):
+    info = data / "msrvtt" / "videodatainfo_sample.json"
+    first = {s["video_id"]: s["caption"] for s in reversed(json.loads(info.read_text())["sentences"])}
+    captions = [{"video_id": name, "caption": caption} for name, caption in first.items()]
+    (tmp_path / "captions.json").write_text(json.dumps(captions[:3]))
+    done = run("score", "captions.json", str(info), "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["BLEU-1"] == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(
     ("captions", "says"),
     [

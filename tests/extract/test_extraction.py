@@ -27,8 +27,9 @@ def clips(data, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory) -> str:
-    return str(save_random(tmp_path_factory.mktemp("weights") / "clip.pt", "tiny"))
+def checkpoint(tmp_path_factory) -> tuple[str, str]:
+    path = save_random(tmp_path_factory.mktemp("weights") / "clip.pt", "tiny")
+    return str(path), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def config(**encoder):
@@ -68,7 +69,7 @@ def test_features_do_not_depend_on_where_batches_end(clips, decoded, checkpoint,
     result = extraction.embed_frames_shard(out, KEY, {}, items, have, folder, checkpoint, config(batch_size=batch_size))
     assert result["failures"] == written["failures"]
     features, frames = shards.read(out), shards.read(path)
-    encoder = encoders.load(checkpoint, 32, "cpu", "fp32")
+    encoder = encoders.load(checkpoint[0], 32, "cpu", "fp32")
     for item in range(3):
         np.testing.assert_allclose(features[item], encoder.encode(frames[item]), atol=2e-3)
     np.testing.assert_array_equal(features.times, frames.times)
@@ -86,14 +87,20 @@ def test_without_its_frames_an_embed_shard_decodes_them_itself(clips, decoded, c
     assert results[0]["failures"] == results[1]["failures"]
 
 
-def test_a_file_that_is_no_longer_what_the_corpus_read_is_a_failure(clips, tmp_path):
+@pytest.mark.parametrize(("item", "says"), [(0, "has changed since the corpus was read"), (None, "no longer there")])
+def test_a_file_that_is_no_longer_what_the_corpus_read_is_an_error_and_no_failure(clips, tmp_path, item, says):
     folder, items = clips
-    changed = [(items[0][0], "f" * 64), ("absent", "e" * 64)]
-    written = extraction.decode_shard(tmp_path / "frames.h5", KEY, {}, changed, folder, config())
-    reasons = {failure["id"]: failure["reason"] for failure in written["failures"]}
-    assert "has changed since the corpus was read" in reasons[items[0][0]]
-    assert "is gone" in reasons["absent"]
-    assert written["digests"] == []
+    name = "absent" if item is None else items[item][0]
+    with pytest.raises(extraction.SourceChanged, match=says):
+        extraction.decode_shard(tmp_path / "frames.h5", KEY, {}, [(name, "f" * 64)], folder, config())
+
+
+def test_a_checkpoint_that_was_replaced_is_refused(clips, checkpoint, tmp_path):
+    folder, items = clips
+    with pytest.raises(extraction.SourceChanged, match="has changed while this ran"):
+        extraction.embed_frames_shard(
+            tmp_path / "x.h5", KEY, {}, items, index(), folder, (checkpoint[0], "f" * 64), config()
+        )
 
 
 def test_captions_are_embedded_one_row_each(checkpoint, tmp_path):
@@ -102,5 +109,5 @@ def test_captions_are_embedded_one_row_each(checkpoint, tmp_path):
     extraction.embed_captions_shard(tmp_path / "captions.h5", KEY, {}, items, checkpoint, config(batch_size=2))
     features = shards.read(tmp_path / "captions.h5")
     assert features.ids == tuple(texts)
-    expected = encoders.load(checkpoint, 32, "cpu", "fp32").encode_text(texts)
+    expected = encoders.load(checkpoint[0], 32, "cpu", "fp32").encode_text(texts)
     np.testing.assert_allclose(features.values, expected, atol=2e-3)

@@ -17,10 +17,11 @@ from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
 from model import java
+from model.cider import CiderScorer
 from model.java import JavaError
 from model.meteor import JAR, PARAPHRASES, Meteor
 from model.ptb import tokenize
-from model.scoring import METRICS, CiderScorer, score
+from model.scoring import METRICS, score
 
 BREAKS = ["\r", "\n", "\r\n", *"\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\x00\x1b\t", "\ud83d"]
 

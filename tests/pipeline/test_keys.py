@@ -64,6 +64,7 @@ def digest_of(folder, source: str, helper: str = "def square(x):\n    return x *
 def test_only_what_the_code_does_counts(tmp_path):
     before = digest_of(tmp_path, SOURCE)
     assert digest_of(tmp_path, SOURCE.replace("Square it.", "Other words.").replace("a comment", "")) == before
+    assert digest_of(tmp_path, SOURCE.replace('    """Square it."""\n', "")) == before
     assert digest_of(tmp_path, SOURCE.replace("(side)", "(\n    side,\n)")) == before
     assert digest_of(tmp_path, SOURCE.replace("sizes.square(side)", "sizes.square(side) + 1")) != before
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from pipeline import publish
-from pipeline.artifacts import Artifacts
+from pipeline.artifacts import Artifacts, stat_file
 
 
 def test_the_first_publisher_wins(tmp_path):
@@ -136,34 +136,48 @@ def test_the_folder_keeps_its_id_when_it_moves(artifacts, tmp_path):
     assert Artifacts(tmp_path / "moved").id == before
 
 
-def test_files_outside_are_read_once_for_a_size_and_mtime(artifacts, tmp_path):
+def test_files_outside_are_read_once_for_a_place_size_and_mtime(artifacts, tmp_path):
     a, b = tmp_path / "a", tmp_path / "b"
     a.write_text("a")
     b.write_text("b")
-    files = {"a": a, "b": b}
-    assert artifacts.file_digests("corpus", files, compute=False) is None
-    known = artifacts.file_digests("corpus", files, compute=True)
-    assert artifacts.file_digests("corpus", files, compute=False) == known
+
+    def digests(compute, *paths):
+        return artifacts.file_digests("Corpus", {path.name: stat_file(path) for path in paths}, compute)
+
+    assert digests(False, a, b) is None
+    known = digests(True, a, b)
+    assert digests(False, a, b) == known
     os.utime(a, ns=(1, 1))
-    assert artifacts.file_digests("corpus", files, compute=False) is None
-    assert artifacts.file_digests("corpus", files, compute=True) == known
+    assert digests(False, a, b) is None
+    assert digests(True, a, b) == known
     (tmp_path / "moved").mkdir()
-    moved = {name: path.rename(tmp_path / "moved" / name) for name, path in files.items()}
-    assert artifacts.file_digests("corpus", moved, compute=False) is None
-    assert artifacts.file_digests("corpus", moved, compute=True) == known
-    a.write_text("a")
-    b.write_text("c")
-    assert artifacts.file_digests("corpus", files, compute=True) != known
+    moved = [path.rename(tmp_path / "moved" / path.name) for path in (a, b)]
+    assert digests(False, *moved) is None
+    assert digests(True, *moved) == known
+    moved[1].write_text("c")
+    assert digests(True, *moved) != known
 
 
-def test_a_run_points_at_its_results_and_moves_with_the_folder(artifacts, tmp_path):
+def test_a_file_that_changes_while_it_is_read_is_an_error(artifacts, tmp_path):
+    file = tmp_path / "a"
+    file.write_text("a")
+    before = stat_file(file)
+    file.write_text("longer")
+    with pytest.raises(ValueError, match="has changed while this ran"):
+        artifacts.file_digests("Corpus", {"a": before}, compute=True)
+
+
+def test_a_run_shows_its_results_and_moves_with_the_folder(artifacts, tmp_path):
     artifacts.publish("Report", "k", {}, make("one"), {})
     artifacts.publish("Report", "l", {}, make("two"), {})
-    for key in ("k", "l", "k"):
-        artifacts.link_run("demo", artifacts.payload("Report", key))
-        assert artifacts.linked_run("demo") == artifacts.payload("Report", key)
+    for key, config in (("k", "x"), ("l", "y"), ("k", "x"), ("k", "z")):
+        payload = artifacts.payload("Report", key)
+        assert not artifacts.run_is_linked("demo", payload, config)
+        artifacts.link_run("demo", payload, config)
+        assert artifacts.run_is_linked("demo", payload, config)
     os.rename(artifacts.root, tmp_path / "moved")
     assert (tmp_path / "moved" / "runs" / "demo" / "result.txt").read_text() == "one"
+    assert (tmp_path / "moved" / "runs" / "demo" / "config.toml").read_text() == "z"
 
 
 def test_manifests_are_json_a_person_can_read(artifacts):

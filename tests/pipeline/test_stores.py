@@ -1,5 +1,6 @@
 """Stores: items are computed once, by whatever shards; plans are decided once; dropped rows come back."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -101,10 +102,32 @@ def test_shards_of_another_spec_are_not_taken(store, tmp_path):
     assert not Store(store.folder, {**SPEC, "version": 2}).index().rows
 
 
-def test_dropping_removes_only_shards_of_these_items(store):
+def test_dropping_removes_only_what_is_chosen(store):
     publish(store, items("a", "b"))
     publish(store, items("c"))
-    store.drop(items("a", "b"), lambda manifest: manifest["items"] == 2)
+    store.drop(lambda manifest: manifest["items"] == 2)
     assert set(store.index().rows) == {"digest-c"}
-    store.drop(items("c"), lambda manifest: False)
-    assert set(store.index().rows) == {"digest-c"}
+    assert len(list(store.folder.glob("*.h5"))) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"payload": "../victim.h5"},
+        {"payload": None},
+        {"digests": [1]},
+        {"failures": [{"id": "a"}]},
+        {"spec": "another"},
+    ],
+    ids=str,
+)
+def test_a_manifest_that_is_none_is_passed_over_and_nothing_outside_is_touched(store, change):
+    publish(store, items("a"))
+    place = next(path for path in store.folder.glob("*.json") if path.name != "store.json")
+    place.write_text(json.dumps(json.loads(place.read_text()) | change))
+    victim = store.folder.parent / "victim.h5"
+    victim.write_text("mine")
+    fresh = Store(store.folder, SPEC)
+    assert not fresh.index().rows
+    fresh.drop(lambda manifest: True)
+    assert victim.read_text() == "mine"

@@ -1,0 +1,24 @@
+"""One split in memory: its videos that have frame features, and these features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from extract import corpus, shards
+
+
+def load(
+    videos: Path, rows: Mapping[str, Path], captions: Path | None = None, aspects: Path | None = None
+) -> tuple[list[corpus.Video], shards.Features]:
+    """Read a split.
+
+    Args:
+        videos, captions, aspects: the split's files of the corpus; without the latter two videos have none.
+        rows: the feature shard of each video's digest; a video that is not in it failed, and is left out.
+
+    Returns:
+        videos and, in the same order, their features: float16 (rows, width).
+    """
+    table = corpus.load(videos, captions, aspects, keep=rows)
+    return table, shards.gather(sorted(set(rows.values())), [video.digest for video in table])

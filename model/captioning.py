@@ -1,0 +1,46 @@
+"""Captions of one split, from the files that other stages left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from extract import splits
+from extract.corpus import dump_json
+from extract.device import resolve
+from model import checkpoints, generation
+from model.config import GenerateConfig
+
+
+def caption_split(
+    out: Path, device: str, generate: GenerateConfig, *, model: Path, videos: Path, rows: Mapping[str, Path]
+) -> None:
+    """Caption all videos of a split that have features; writes captions.json, sorted by id.
+
+    Args:
+        out: the file to write.
+        device: as `[train] device`.
+        generate: section [generate].
+        model: folder of a trained captioner.
+        videos: the split's videos.json of the corpus.
+        rows: the feature shard of each video's digest.
+
+    Raises:
+        ValueError: if there is nothing to caption.
+    """
+    where = resolve(device, "fp32").device
+    captioner, vocabulary = checkpoints.load(model, where)
+    table, features = splits.load(videos, rows)
+    if not table:
+        raise ValueError("the split has no videos to caption: choose another score.split, or give it videos")
+    captions = generation.caption(
+        captioner,
+        vocabulary,
+        features,
+        [video.id for video in table],
+        beam=generate.beam,
+        length_penalty=generate.length_penalty,
+        batch_size=generate.batch_size,
+        device=where,
+    )
+    dump_json(out, sorted(captions, key=lambda row: row["video_id"]))

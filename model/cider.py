@@ -1,0 +1,90 @@
+"""CIDEr alone, equal to pycocoevalcap's, and what all scores share: video ids that agree, and tokens by protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from pycocoevalcap.cider import cider_scorer
+
+from model.java import clean
+from model.ptb import tokenize
+
+Protocol = Literal["coco", "v2c"]
+
+
+class CiderScorer:
+    """CIDEr of one caption a video, again and again against the same references, as validation needs it.
+
+    The references are tokenised and their document frequencies counted once.
+    Arguments and errors as in `scoring.score`.
+    """
+
+    def __init__(self, references: Mapping[str, Sequence[str]], protocol: Protocol = "coco") -> None:
+        self._videos = video_ids(references)
+        self._protocol: Protocol = protocol
+        self._references = cider_references(tokenized([references[video] for video in self._videos], protocol))
+
+    def score(self, captions: Mapping[str, str]) -> float:
+        """CIDEr of the corpus, as a fraction; equal to `score(captions, references).corpus["CIDEr"]`."""
+        check_same(captions, self._videos)
+        rows = tokenized([[captions[video]] for video in self._videos], self._protocol)
+        return float(cider(self._references, [row[0] for row in rows])[0])
+
+
+def video_ids(references: Mapping[str, Sequence[str]]) -> list[str]:
+    """The sorted video ids; raises ValueError unless there are some and each has references."""
+    if not references:
+        raise ValueError("there are no references to score against")
+    # A string would pass for a list of references, one a letter.
+    if strings := [video for video, group in references.items() if isinstance(group, str)]:
+        raise ValueError(f"the references of {_some(strings)} are one string, not a list of strings")
+    if empty := [video for video, group in references.items() if not group]:
+        raise ValueError(f"no references for {_some(empty)}: add some, or leave them out of captions and references")
+    return sorted(references)
+
+
+def check_same(captions: Collection[str], videos: Collection[str]) -> None:
+    """Raises ValueError unless the captions are of just these videos."""
+    problems = []
+    if missing := set(videos).difference(captions):
+        problems.append(f"no caption for {_some(missing)}")
+    if surplus := set(captions).difference(videos):
+        problems.append(f"no references for {_some(surplus)}")
+    if problems:
+        raise ValueError(f"captions and references are not of the same videos: {'; '.join(problems)}")
+
+
+def _some(videos: Collection[str]) -> str:
+    """`2 videos (video1, video7)`, with three names at most."""
+    names = ", ".join(sorted(videos)[:3]) + (", …" if len(videos) > 3 else "")
+    return f"{len(videos)} video{'s' * (len(videos) > 1)} ({names})"
+
+
+def tokenized(rows: Sequence[Sequence[str]], protocol: Protocol) -> list[list[str]]:
+    """The rows with every string as the protocol wants it: one start of Java for all, or none."""
+    flat = [text for row in rows for text in row]
+    if protocol == "coco":
+        done = iter(tokenize(flat))
+    elif protocol == "v2c":
+        done = map(clean, flat)
+    else:
+        raise ValueError(f"protocol is {protocol!r}, must be 'coco' or 'v2c'")
+    return [[next(done) for _ in row] for row in rows]
+
+
+def cider_references(groups: Sequence[Sequence[str]]) -> cider_scorer.CiderScorer:
+    """pycocoevalcap's scorer with references and their document frequencies, but no captions yet."""
+    scorer = cider_scorer.CiderScorer()
+    for group in groups:
+        scorer.cook_append(None, group)
+    scorer.compute_doc_freq()
+    return scorer
+
+
+def cider(scorer: cider_scorer.CiderScorer, tokens: Sequence[str]) -> tuple[float, list[float]]:
+    """CIDEr of the corpus and of each caption. `compute_score` would count the document frequencies once more."""
+    scorer.ctest = [cider_scorer.cook_test(caption) for caption in tokens]
+    each = scorer.compute_cider()
+    return np.mean(np.array(each)), each

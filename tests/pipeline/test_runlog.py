@@ -1,0 +1,42 @@
+"""The run's log survives odd names and kills; its summary says what happened."""
+
+from pipeline import runlog
+
+
+def test_odd_names_and_torn_lines_do_no_harm(tmp_path):
+    runlog.write(tmp_path, "warning", "Corpus", reason="a\u2028b\x85c\ud800.mp4")
+    with open(runlog.log_path(tmp_path), "a") as file:
+        file.write('{"event": "torn')
+    assert [event["reason"] for event in runlog.read(tmp_path)] == ["a\u2028b\x85c\ud800.mp4"]
+
+
+def event(kind, stage, **detail):
+    return {"event": kind, "stage": stage, **detail}
+
+
+def test_each_stage_has_one_line_and_failures_come_last():
+    events = [
+        event("start", "Corpus"),
+        event("ran", "Corpus", seconds=1.0),
+        event("warning", "Corpus", reason="one left out"),
+        event("ran", "Decode", seconds=1.0),
+        event("ran", "Decode", seconds=2.0),
+        event("start", "Train"),
+        event("failed", "Train", reason="no memory"),
+    ]
+    stages = {"World": True, "Corpus": True, "Decode": True, "Train": False, "Score": False}
+    assert [" ".join(line.split()) for line in runlog.summary(events, stages)] == [
+        "World reused",
+        "Corpus ran 1.0 s",
+        "Decode ran 2 shards, 3.0 s",
+        "Train failed",
+        "Score not reached",
+        "warning: Corpus: one left out",
+        "failed: Train: no memory",
+    ]
+
+
+def test_a_stage_whose_process_died_is_named():
+    lines = runlog.summary([event("start", "Train")], {"Train": False})
+    assert "not finished" in lines[0]
+    assert lines[-1].startswith("failed: Train: stopped in the middle")
