@@ -5,8 +5,8 @@
     videos ───┘          ├─ CaptionFeatures: plan → EmbedCaptionsShard … ─────────────┼─ Train ─ Caption ─ Score
     ToyClip ──┄ (demo)   └─ Vocabulary ───────────────────────────────────────────────┘             └─ Report ─ Pipeline
 
-A stage says what it `reads` of the config, what it `needs` of other stages, and what it `make`s. This file is
-imported where nothing may load torch: what a stage runs is imported when it runs.
+A stage says which function `makes` its result, what that `reads` of the config, and what it `needs` of other stages.
+This file is imported where nothing may load torch: the functions' modules are imported when they run.
 """
 
 from pathlib import Path
@@ -49,25 +49,20 @@ class Config(BaseConfig):
 class ToyWorld(Stage):
     """Renders the demo's own clips to .mp4 files, with captions and commonsense aspects."""
 
+    makes, by_version = "extract.toyworld:make", True
     reads = ("toyworld",)
-    code, by_version = ("extract.toyworld",), True
-
-    def make(self, folder: Path) -> None:
-        from extract import toyworld
-
-        toyworld.render(folder, self.config.toyworld.clips, self.config.toyworld.seed)
 
 
 def rendered(stage: Stage) -> dict[str, Need]:
-    """The folder of videos as an input, where no folder is given: the demo's."""
+    """The folder of videos as an input, where the config names none: the demo's."""
     return {} if stage.config.data.videos else {"videos": (ToyWorld, "videos")}
 
 
 class Corpus(Stage):
-    """One table of all videos: id, digest, split, captions, aspects."""
+    """One table of all videos: id, digest, split, captions, aspects; a file a part and split."""
 
+    makes, by_version = "extract.corpus:make", True
     reads = ("data",)
-    code, by_version = ("extract.corpus",), True
 
     def needs(self) -> dict[str, Need]:
         return {} if self.config.data.videos else {"toyworld": (ToyWorld, "")}
@@ -77,72 +72,48 @@ class Corpus(Stage):
 
         return source_files(self.config.data) if self.config.data.videos else {}
 
-    def make(self, folder: Path) -> None:
-        from extract import corpus
-
-        data, digests = self.config.data, self.digests()
-        if data.kind == "toyworld":
-            data = DataConfig(annotations=self.inputs()["toyworld"] / "captions.jsonl")
-            digests = {name: file["sha256"] for name, file in ToyWorld.of(self).manifest()["files"].items()}
-        for note in corpus.make(folder, data, digests):
-            self.log("warning", reason=note)
+    def inputs(self) -> dict:
+        made = {} if self.config.data.videos else ToyWorld.of(self).manifest()["files"]
+        return super().inputs() | {"digests": self.digests() | {name: file["sha256"] for name, file in made.items()}}
 
 
 class ToyClip(Stage):
     """Trains the demo's small CLIP on the training split's frames and captions, in OpenAI's checkpoint format."""
 
+    makes, by_version, identified_by_key = "extract.toyclip:make", True, True
     reads = ("toyclip", "encoder.pixels", "data.videos")
-    code, by_version, identified_by_key = ("extract.toyclip",), True, True
     uses = rendered
 
     def needs(self) -> dict[str, Need]:
-        return {"ids": (Corpus, "videos.train.json"), "captions": (Corpus, "captions.train.json")}
-
-    def make(self, folder: Path) -> None:
-        from extract import corpus, toyclip
-
-        inputs, options = self.inputs(), self.config.toyclip
-        captions = corpus.load_json(inputs["captions"])
-        videos = corpus.locate(captions, inputs["videos"])
-        pixels = self.config.encoder.pixels
-        toyclip.train(videos, captions, folder / "clip.pt", pixels=pixels, steps=options.steps, seed=options.seed)
+        return {"captions": (Corpus, "captions.train.json"), "table": (Corpus, "videos.train.json")}
 
 
 class DecodeShard(Pack):
     """The sampled frames of some videos, resized and cropped as the encoder's own preprocessing would."""
 
+    makes, by_version = "extract.extraction:decode_shard", True
     reads = ("decode", "encoder.pixels", "encoder.interpolation", "encoder.crop", "data.videos")
-    code, by_version = ("extract.extraction",), True
     retry_field = "decode.retry_failed"
     uses = rendered
-
-    def write(self, path: Path, key: str, items: list[Item]) -> dict:
-        from extract import extraction
-
-        folder = self.inputs().get("videos") or self.config.data.videos
-        return extraction.decode_shard(path, key, self.recipe(), items, folder, self.config)
 
 
 class EncoderPack(Pack):
     """Base of the packs that a frozen encoder computes: its weights are in the key by their digest."""
 
-    code, by_version, hashes_at_once = ("extract.extraction",), True, True
-
-    def weights(self) -> str:
-        """`toyclip`, an OpenAI model's name, or the path of a checkpoint."""
-        raise NotImplementedError
+    by_version, hashes_at_once, weights_field = True, True, ""
 
     def needs(self) -> dict[str, Need]:
-        return {"checkpoint": (ToyClip, "clip.pt")} if self.weights() == "toyclip" else {}
+        return {"checkpoint": (ToyClip, "clip.pt")} if self.field(self.weights_field) == "toyclip" else {}
 
     def sources(self) -> dict[str, Path | str]:
-        name = self.weights()
+        name = self.field(self.weights_field)
         return {} if name == "toyclip" else {"weights": OPENAI_MODELS[name][0] if name in OPENAI_MODELS else Path(name)}
 
-    def checkpoint(self) -> tuple[str, str | None]:
-        """What the encoder is loaded from, and the digest that a file must have."""
-        given = self.inputs().get("checkpoint")
-        return (str(given), None) if given else (self.weights(), self.digests()["weights"])
+    def inputs(self) -> dict:
+        inputs = super().inputs()
+        made = inputs.get("checkpoint")
+        checkpoint = (str(made), None) if made else (self.field(self.weights_field), self.digests()["weights"])
+        return inputs | {"checkpoint": checkpoint}
 
     @property
     def resources(self) -> dict[str, int]:
@@ -153,27 +124,17 @@ class EncoderPack(Pack):
 class EmbedFramesShard(EncoderPack):
     """The features of some videos' frames (E_I of the paper), one row a frame."""
 
+    makes, after = "extract.extraction:embed_frames_shard", DecodeShard
     reads = ("encoder", *DecodeShard.reads)
-    after, retry_field, keep_field = DecodeShard, "decode.retry_failed", "decode.keep"
+    weights_field, retry_field, keep_field = "encoder.weights", "decode.retry_failed", "decode.keep"
     uses = rendered
-
-    def weights(self) -> str:
-        return self.config.encoder.weights
-
-    def write(self, path: Path, key: str, items: list[Item]) -> dict:
-        from extract import extraction
-
-        frames = DecodeShard.of(self).store.index()
-        folder = self.inputs().get("videos") or self.config.data.videos
-        source = (frames, folder, self.checkpoint())
-        return extraction.embed_frames_shard(path, key, self.recipe(), items, *source, self.config)
 
 
 class FrameFeatures(Gather):
     """The frame features of all videos."""
 
-    reads = ("decode.max_failures",)
     packs, most_failures = EmbedFramesShard, "decode.max_failures"
+    reads = ("decode.max_failures",)
 
     def needs(self) -> dict[str, Need]:
         return {split: (Corpus, f"videos.{split}.json") for split in SPLITS}
@@ -187,16 +148,9 @@ class FrameFeatures(Gather):
 class EmbedCaptionsShard(EncoderPack):
     """The embeddings of some captions (E_T of the paper, eq. 5), one row a caption."""
 
+    makes, weights_field = "extract.extraction:embed_captions_shard", "text_encoder.weights"
     reads = ("text_encoder", "encoder.device", "encoder.precision", "encoder.batch_size")
     bulk = 32  # a caption is one row, where a video has many
-
-    def weights(self) -> str:
-        return self.config.text_encoder.weights
-
-    def write(self, path: Path, key: str, items: list[Item]) -> dict:
-        from extract import extraction
-
-        return extraction.embed_captions_shard(path, key, self.recipe(), items, self.checkpoint(), self.config)
 
 
 class CaptionFeatures(Gather):
@@ -216,64 +170,48 @@ class CaptionFeatures(Gather):
 class Vocabulary(Stage):
     """The words of the training split's captions and aspects."""
 
+    makes = "model.vocabulary:make"
     reads = ("vocabulary", "aspects.use")
-    code = ("model.vocabulary",)
 
     def needs(self) -> dict[str, Need]:
         return {"captions": (Corpus, "captions.train.json"), "aspects": (Corpus, "aspects.train.json")}
-
-    def make(self, folder: Path) -> None:
-        from model import vocabulary
-
-        options = {"use": self.config.aspects.use, "min_count": self.config.vocabulary.min_count}
-        vocabulary.build_from(**self.inputs(), **options).save(folder / "vocabulary.json")
 
 
 class Train(Stage):
     """Trains the captioner on stored features; goes on from its last checkpoint after a kill."""
 
+    makes, identified_by_key = "model.fitting:make", True
     reads = ("fusion", "vis2text", "aspects", "decoder", "train")
-    code, identified_by_key = ("model.fitting",), True
 
     def needs(self) -> dict[str, Need]:
-        tables = ("train.videos", "train.captions", "train.aspects", "val.videos", "val.captions")
-        split_parts = {name.replace(".", "_"): tuple(name.split(".")) for name in tables}
+        tables = ("videos.train", "captions.train", "aspects.train", "videos.val", "captions.val")
         return {
-            **{name: (Corpus, f"{part}.{split}.json") for name, (split, part) in split_parts.items()},
-            "train_rows": (FrameFeatures, "train"),
-            "val_rows": (FrameFeatures, "val"),
-            "text_rows": (CaptionFeatures, "train"),
+            **{table.replace(".", "_"): (Corpus, f"{table}.json") for table in tables},
+            **{f"rows_{split}": (FrameFeatures, split) for split in ("train", "val")},
+            "rows_text": (CaptionFeatures, "train"),
             "vocabulary": (Vocabulary, "vocabulary.json"),
         }
 
-    def make(self, folder: Path) -> None:
-        from model import fitting
-
-        fitting.fit(self.config, folder, self.scratch(), **self.inputs())
+    def inputs(self) -> dict:
+        return super().inputs() | {"scratch": self.scratch()}
 
 
 class Caption(Stage):
     """Writes captions and aspects for the videos of the scored split."""
 
+    makes = "model.captioning:make"
     reads = ("generate", "score.split", "train.device")
-    code = ("model.captioning",)
 
     def needs(self) -> dict[str, Need]:
         split = self.config.score.split
         return {"model": (Train, ""), "videos": (Corpus, f"videos.{split}.json"), "rows": (FrameFeatures, split)}
 
-    def make(self, folder: Path) -> None:
-        from model import captioning
-
-        device = self.config.train.device
-        captioning.caption_split(folder / "captions.json", device, self.config.generate, **self.inputs())
-
 
 class Score(Stage):
     """CIDEr, METEOR, ROUGE-L and BLEU of the captions, and of two controls beside them."""
 
+    makes = "model.controls:make"
     reads = ("score",)
-    code = ("model.scoring", "model.controls")
 
     def needs(self) -> dict[str, Need]:
         references = (Corpus, f"captions.{self.config.score.split}.json")
@@ -283,32 +221,21 @@ class Score(Stage):
             "train": (Corpus, "captions.train.json"),
         }
 
-    def make(self, folder: Path) -> None:
-        from model import controls
-
-        controls.score_beside(folder / "scores.json", **self.config.score.items(), **self.inputs())
-
 
 class Report(Stage):
     """All results of an experiment in one folder: report.html, captions, scores, model."""
 
+    makes = "model.report:make"
     reads = ("score.split",)
-    code = ("model.report",)
 
     def needs(self) -> dict[str, Need]:
-        return {
-            "scores": (Score, "scores.json"),
-            "captions": (Caption, "captions.json"),
-            "references": (Corpus, f"captions.{self.config.score.split}.json"),
-            "model": (Train, "model.safetensors"),
-            **{split: (FrameFeatures, split) for split in SPLITS},
-        }
+        results = {"scores": (Score, "scores.json"), "captions": (Caption, "captions.json")}
+        results |= {"references": (Corpus, f"captions.{self.config.score.split}.json")}
+        return {**results, "model": (Train, "model.safetensors"), **{s: (FrameFeatures, s) for s in SPLITS}}
 
-    def make(self, folder: Path) -> None:
-        from model import report
-
-        results = {name: result for name, result in self.inputs().items() if name not in SPLITS}
-        report.write(folder, failures=FrameFeatures.of(self).failures(), **results)
+    def inputs(self) -> dict:
+        results = {name: result for name, result in super().inputs().items() if name not in SPLITS}
+        return results | {"failures": FrameFeatures.of(self).failures()}
 
 
 STAGES = (ToyWorld, Corpus, ToyClip, DecodeShard, EmbedFramesShard, FrameFeatures, EmbedCaptionsShard, CaptionFeatures)

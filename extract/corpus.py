@@ -99,15 +99,18 @@ def source_files(data: DataConfig) -> dict[str, Path]:
     return {name: path for name, path in files.items() if path is not None}
 
 
-def make(folder: Path, data: DataConfig, digests: Mapping[str, str]) -> list[str]:
+def make(folder: Path, config: Any, *, digests: Mapping[str, str], toyworld: Path | None = None) -> list[str]:
     """Read a source and write its table into `folder`; see `read` and `write`.
 
     Args:
+        config: holder of the section data.
         digests: sha256 of the `source_files`.
+        toyworld: folder of a rendered world, to be read instead.
 
     Returns:
         notes for a person on what was left out.
     """
+    data = DataConfig(annotations=toyworld / "captions.jsonl") if toyworld else config.data
     files = {name.removeprefix("videos/"): digest for name, digest in digests.items() if name.startswith("videos/")}
     videos, notes = read(data, files)
     write(videos, folder)

@@ -78,19 +78,22 @@ class Sampler:
         return sampled
 
 
-def decode_shard(path: Path, key: str, spec: dict, items: Sequence[Item], folder: Path, config: Any) -> dict:
+def decode_shard(
+    path: Path, config: Any, *, key: str, spec: dict, items: Sequence[Item], videos: Path | None = None
+) -> dict:
     """Write the shard of sampled frames of some videos.
 
     Args:
+        config: holder of the sections decode, encoder and data.
         path, key, spec: of the shard, see `shards.write`.
         items: (id, digest) of each video.
-        folder: where the videos lie.
-        config: holder of the sections decode and encoder.
+        videos: folder of the videos, if it is not `data.videos`.
 
     Returns:
         {"digests": of the videos written, "failures": [{"id", "digest", "reason"}], "content": sha256,
         "provenance": {…}}.
     """
+    folder = videos or config.data.videos
     done, arrays, times = [], [], []
     with Sampler([name for name, _ in items], folder, config.decode, config.encoder) as sampler:
         for item in tqdm(items, "decode", unit="video", disable=None):
@@ -104,18 +107,19 @@ def decode_shard(path: Path, key: str, spec: dict, items: Sequence[Item], folder
 
 def embed_frames_shard(
     path: Path,
+    config: Any,
+    *,
     key: str,
     spec: dict,
     items: Sequence[Item],
-    decoded: Any,
-    folder: Path,
+    before: Any,
     checkpoint: tuple[str, str | None],
-    config: Any,
+    videos: Path | None = None,
 ) -> dict:
     """Write the shard of frame features of some videos, from their decoded frames.
 
     Args:
-        decoded: what is decoded: `rows` maps digests to frame shards, `failures` digests to recorded failures.
+        before: what is decoded: `rows` maps digests to frame shards, `failures` digests to recorded failures.
             A video that is in neither is decoded here.
         checkpoint: an OpenAI model name or a path, and the sha256 that the file must have, if that is to be checked.
         (the others as for `decode_shard`)
@@ -123,17 +127,16 @@ def embed_frames_shard(
     Returns:
         as `decode_shard`; failures to decode are copied.
     """
+    folder = videos or config.data.videos
     encoder = load_encoder(*checkpoint, config.encoder.device, config.encoder.precision)
     encoder.check_pixels(config.encoder.pixels, checkpoint[0])
-    failures = [decoded.failures[d] for _, d in items if d not in decoded.rows and d in decoded.failures]
+    failures = [before.failures[d] for _, d in items if d not in before.rows and d in before.failures]
     failures = [{name: failure[name] for name in ("id", "digest", "reason")} for failure in failures]
     failed = {failure["digest"] for failure in failures}
     wanted = [item for item in items if item[1] not in failed]
     done, arrays, times = [], [], []
     with Sampler([name for name, _ in wanted], folder, config.decode, config.encoder) as sampler:
-        for item, frame_times, rows in encoded(
-            encoder, read_frames(wanted, decoded.rows, sampler), config, len(wanted)
-        ):
+        for item, frame_times, rows in encoded(encoder, read_frames(wanted, before.rows, sampler), config, len(wanted)):
             done.append(item)
             arrays.append(rows)
             times.append(frame_times)
@@ -204,7 +207,7 @@ def encoded(
 
 
 def embed_captions_shard(
-    path: Path, key: str, spec: dict, items: Sequence[Item], checkpoint: tuple[str, str | None], config: Any
+    path: Path, config: Any, *, key: str, spec: dict, items: Sequence[Item], checkpoint: tuple[str, str | None]
 ) -> dict:
     """Write the shard of text embeddings of some captions, whose ids are their texts; as `embed_frames_shard`."""
     encoder = load_encoder(*checkpoint, config.encoder.device, config.encoder.precision)

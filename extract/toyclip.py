@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from extract.corpus import load_json, locate
 from extract.encoders import clip
 
 PATCH = 16
@@ -26,6 +28,18 @@ _SHIFT = 6  # pixels
 _CONTEXT, _VOCABULARY = 77, 49408  # OpenAI's
 _MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])
 _STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])
+
+
+def make(folder: Path, config: Any, *, table: Path, captions: Path, videos: Path) -> None:
+    """`train` as sections [toyclip] and [encoder] say; writes clip.pt.
+
+    Args:
+        table, captions: the training split's videos and captions of the corpus.
+        videos: folder of the videos.
+    """
+    texts, options = load_json(captions), config.toyclip
+    files, pixels = locate([name for name, _ in load_json(table)], videos), config.encoder.pixels
+    train(files, texts, folder / "clip.pt", pixels=pixels, steps=options.steps, seed=options.seed)
 
 
 def train(

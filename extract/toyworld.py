@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import ffmpeg
 import imageio_ffmpeg
@@ -28,6 +29,11 @@ PIXELS = 64
 _BLOCK = (7.0, 12.0)  # width and height in pixels
 _RGB = {"red": (205, 40, 45), "green": (40, 150, 60), "blue": (45, 80, 200), "yellow": (235, 185, 30)}
 _GREY = (110, 110, 115)
+
+
+def make(folder: Path, config: Any) -> None:
+    """`render` as section [toyworld] says."""
+    render(folder, config.toyworld.clips, config.toyworld.seed)
 
 
 def render(folder: Path, clips: int, seed: int) -> None:

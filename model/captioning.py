@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from extract import splits
 from extract.corpus import dump_json
 from extract.device import resolve
 from model import checkpoints, generation
-from model.config import GenerateConfig
 
 
-def caption_split(
-    out: Path, device: str, generate: GenerateConfig, *, model: Path, videos: Path, rows: Mapping[str, Path]
-) -> None:
+def make(folder: Path, config: Any, *, model: Path, videos: Path, rows: Mapping[str, Path]) -> None:
     """Caption all videos of a split that have features; writes captions.json, sorted by id.
 
     Args:
-        out: the file to write.
-        device: as `[train] device`.
-        generate: section [generate].
+        config: holder of the section generate and of train.device.
         model: folder of a trained captioner.
-        videos: the split's videos.json of the corpus.
+        videos: the split's table of the corpus.
         rows: the feature shard of each video's digest.
 
     Raises:
         ValueError: if there is nothing to caption.
     """
-    where = resolve(device, "fp32").device
+    where = resolve(config.train.device, "fp32").device
     captioner, vocabulary = checkpoints.load(model, where)
     table, features = splits.load(videos, rows)
     if not table:
@@ -38,9 +34,9 @@ def caption_split(
         vocabulary,
         features,
         [video.id for video in table],
-        beam=generate.beam,
-        length_penalty=generate.length_penalty,
-        batch_size=generate.batch_size,
+        beam=config.generate.beam,
+        length_penalty=config.generate.length_penalty,
+        batch_size=config.generate.batch_size,
         device=where,
     )
-    dump_json(out, sorted(captions, key=lambda row: row["video_id"]))
+    dump_json(folder / "captions.json", sorted(captions, key=lambda row: row["video_id"]))

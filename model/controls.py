@@ -6,10 +6,11 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from extract.corpus import dump_json, load_json
 from model.meteor import Meteor
-from model.scoring import Protocol, score
+from model.scoring import score
 
 
 def most_frequent(train: Mapping[str, Sequence[str]]) -> str:
@@ -41,16 +42,16 @@ def controls(
     }
 
 
-def score_beside(out: Path, *, captions: Path, references: Path, train: Path, protocol: Protocol, split: str) -> None:
+def make(folder: Path, config: Any, *, captions: Path, references: Path, train: Path) -> None:
     """Score captions and, under `controls`, the controls made from them; writes scores.json.
 
     Args:
-        out: the file to write.
+        config: holder of the section score.
         captions: captions.json.
-        references: {video id: [caption, …]}; of videos without a caption they don't count.
+        references: {video id: [caption, …]}; videos without a caption don't count.
         train: the same of the training split.
-        protocol, split: see `[score]`.
     """
+    protocol, split = config.score.protocol, config.score.split
     made = {row["video_id"]: row["caption"] for row in load_json(captions)}
     every = load_json(references)
     wanted = {name: every[name] for name in made}
@@ -61,4 +62,4 @@ def score_beside(out: Path, *, captions: Path, references: Path, train: Path, pr
             for name, texts in controls(made, load_json(train)).items()
         }
     head = {"protocol": protocol, "split": split, "videos": len(made)}
-    dump_json(out, {**head, **scores, "controls": beside})
+    dump_json(folder / "scores.json", {**head, **scores, "controls": beside})

@@ -13,41 +13,41 @@ from model.training import TrainingConfig, train
 from model.vocabulary import Vocabulary
 
 
-def fit(
+def make(
+    folder: Path,
     config: TrainingConfig,
-    out: Path,
-    scratch: Path,
     *,
-    train_videos: Path,
-    train_captions: Path,
-    train_aspects: Path,
-    train_rows: Mapping[str, Path],
-    text_rows: Mapping[str, Path],
-    val_videos: Path,
-    val_captions: Path,
-    val_rows: Mapping[str, Path],
+    scratch: Path,
+    videos_train: Path,
+    captions_train: Path,
+    aspects_train: Path,
+    rows_train: Mapping[str, Path],
+    rows_text: Mapping[str, Path],
+    videos_val: Path,
+    captions_val: Path,
+    rows_val: Mapping[str, Path],
     vocabulary: Path,
 ) -> None:
     """Train a captioner, validated by CIDEr under the `coco` protocol; see `training.train`.
 
     Args:
+        folder: empty, for the model.
         config: holder of the sections fusion, vis2text, aspects, decoder and train.
-        out: an empty folder for the model.
         scratch: folder for checkpoints.
-        *_videos, *_captions, *_aspects: tables of the corpus.
-        *_rows: the feature shard of each video's digest.
-        text_rows: the shard of each training caption's digest.
+        videos_*, captions_*, aspects_*: tables of the corpus.
+        rows_*: the feature shard of each video's digest.
+        rows_text: the shard of each training caption's digest.
         vocabulary: vocabulary.json.
     """
     words = Vocabulary.load(vocabulary)
-    videos, features = splits.load(train_videos, train_rows, train_captions, train_aspects)
-    val, val_features = splits.load(val_videos, val_rows, val_captions)
+    videos, features = splits.load(videos_train, rows_train, captions_train, aspects_train)
+    val, val_features = splits.load(videos_val, rows_val, captions_val)
     captions = caption_items({video.id: video.captions for video in videos})
     data = TrainingData(
         videos,
         features,
         words,
-        embeddings=shards.gather(sorted(set(text_rows.values())), [digest for _, digest in captions]).values,
+        embeddings=shards.gather(sorted(set(rows_text.values())), [digest for _, digest in captions]).values,
         rows={text: row for row, (text, _) in enumerate(captions)},
         aspects=config.aspects.use,
         max_tokens=config.decoder.max_tokens,
@@ -61,5 +61,5 @@ def fit(
         vocabulary=words,
         validate=CiderScorer(references).score if references else None,
         scratch=scratch,
-        out=out,
+        out=folder,
     )

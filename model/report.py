@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment
 
@@ -52,8 +53,9 @@ def score_table(scores: Mapping) -> str:
     return "\n".join(lines)
 
 
-def write(
+def make(
     folder: Path,
+    config: Any,
     *,
     scores: Path,
     captions: Path,

@@ -6,10 +6,11 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from extract.corpus import load_json
 
@@ -83,7 +84,7 @@ def build(texts: Iterable[str], min_count: int) -> Vocabulary:
         ValueError: if no word occurs so often.
     """
     counts = Counter(word for text in texts for word in tokenize(text))
-    words: Sequence[str] = sorted(word for word, count in counts.items() if count >= min_count)
+    words = sorted(word for word, count in counts.items() if count >= min_count)
     if not words:
         raise ValueError(
             f"no word occurs {min_count} times in the training texts ({len(counts)} distinct words): "
@@ -92,21 +93,20 @@ def build(texts: Iterable[str], min_count: int) -> Vocabulary:
     return Vocabulary((*SPECIAL, *words))
 
 
-def build_from(captions: Path, aspects: Path, use: Sequence[str], min_count: int) -> Vocabulary:
-    """Build the vocabulary of the training split's captions and of the aspects in use.
+def make(folder: Path, config: Any, *, captions: Path, aspects: Path) -> None:
+    """Write vocabulary.json of the training split's captions and of the aspects in use.
 
     Args:
+        config: holder of the sections vocabulary and aspects.
         captions: {video id: [caption, …]}.
         aspects: {video id: {aspect: [text, …]}}.
-        use: the aspects that have a sub-decoder.
-        min_count: see `build`.
 
     Raises:
         ValueError: if no video has an aspect that is asked for.
     """
     texts = [text for video in load_json(captions).values() for text in video]
     sides = load_json(aspects).values()
-    for aspect in use:
+    for aspect in config.aspects.use:
         found = [text for video in sides for text in video.get(aspect, ())]
         if not found:
             raise ValueError(
@@ -114,4 +114,4 @@ def build_from(captions: Path, aspects: Path, use: Sequence[str], min_count: int
                 f"(data.commonsense, or a column {aspect}), or leave it out of aspects.use"
             )
         texts += found
-    return build(texts, min_count)
+    build(texts, config.vocabulary.min_count).save(folder / "vocabulary.json")

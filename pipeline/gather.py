@@ -46,8 +46,12 @@ class Pack(Stage):
             cls.after.then = cls
 
     def write(self, path: Path, key: str, items: list[Item]) -> dict:
-        """Write the shard of these items; returns what `Store.publish_shard` says."""
-        raise NotImplementedError
+        """Call `makes`, which for a pack is `function(path, config, key, spec, items, **inputs)`."""
+        return self.function()(path, self.config, key=key, spec=self.recipe(), items=items, **self.inputs())
+
+    def inputs(self) -> dict[str, Any]:
+        """As a stage's; and what the pack before has, as `before`."""
+        return super().inputs() | ({"before": self.after.of(self).store.index()} if self.after else {})
 
     @classmethod
     def pack(cls, other: Stage, plan: str, number: int, items: list[Item]) -> Self:

@@ -1,7 +1,7 @@
 """Stage: a Luigi task whose result is an artifact under its key. What a stage declares decides its key.
 
 A subclass says what it reads of the config (`reads`), what it needs of other stages (`needs()`), what comes from
-outside (`sources()`), which code its result depends on (`code`, or a hand-raised `version`), and `make(folder)`s it.
+outside (`sources()`), and which function `makes` its result: `function(folder, config, **inputs)`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import re
 import shutil
 import time
 import traceback
+from collections.abc import Callable
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -71,14 +72,14 @@ Need = tuple[type["Stage"], str]  # a stage, and the part of its result (a file,
 class Stage(luigi.Task):
     """One stage of one experiment; made by `TheStage.of(experiment or other stage)`."""
 
+    makes: ClassVar[str] = ""
+    """`module:function` that fills an empty folder; it may return notes for a person. Its code is in the key."""
     version: ClassVar[int] = 1
-    """Raised by hand when the output changes though no declared code or config did."""
+    """Raised by hand when the output changes though neither config nor hashed code did."""
+    by_version: ClassVar[bool] = False
+    """Extraction: a renamed variable must not cost 20 GPU hours, so only `version` counts, not the code."""
     reads: ClassVar[tuple[str, ...]] = ()
     """Config fields and sections that the stage may read."""
-    code: ClassVar[tuple[str, ...]] = ()
-    """Modules that make the output; their hash is in the key unless `by_version`."""
-    by_version: ClassVar[bool] = False
-    """Extraction: a renamed variable must not cost 20 GPU hours, so only `version` counts."""
     hashes_at_once: ClassVar[bool] = False
     """Sources of unknown content are hashed when the key is asked for: for a single file."""
     identified_by_key: ClassVar[bool] = False
@@ -98,10 +99,6 @@ class Stage(luigi.Task):
     def sources(self) -> dict[str, Path | str]:
         """What comes from outside: files, or digests of what is not on this machine."""
         return {}
-
-    def make(self, folder: Path) -> None:
-        """Write the stage's files into an empty folder."""
-        raise NotImplementedError
 
     # -- what Luigi asks
 
@@ -137,7 +134,7 @@ class Stage(luigi.Task):
                 if self.artifacts.payload(self.name, key) is None:
                     self.log("start", key=key)
                     started = time.time()
-                    self.artifacts.publish(self.name, key, recipe, self.make, self.provenance())
+                    self.artifacts.publish(self.name, key, recipe, self._make, self.provenance())
                     self.log("ran", key=key, seconds=round(time.time() - started, 3))
                     shutil.rmtree(self.scratch(), ignore_errors=True)
 
@@ -212,8 +209,8 @@ class Stage(luigi.Task):
         recipe = {"stage": self.name, "version": self.version, "config": self.what(), "inputs": inputs}
         recipe |= {"outside": outside} if outside else {}
         mode = self.experiment.config.pipeline.code
-        if self.code and (mode == "strict" or (mode == "auto" and not self.by_version)):
-            recipe["code"] = code_digest(*self.code)
+        if self.makes and (mode == "strict" or (mode == "auto" and not self.by_version)):
+            recipe["code"] = code_digest(self.makes.split(":")[0])
         return json.loads(canonical(recipe))  # as it reads back from a manifest
 
     def key(self) -> str | None:
@@ -239,7 +236,16 @@ class Stage(luigi.Task):
         key = self.key()
         return self.artifacts.payload(self.name, key) if key else None
 
-    # -- for make()
+    # -- what the function is called with
+
+    def function(self) -> Callable:
+        """The function that makes the result; imported only when it is to run, because it may load torch."""
+        module, _, name = self.makes.partition(":")
+        return getattr(import_module(module), name)
+
+    def _make(self, folder: Path) -> None:
+        for note in self.function()(folder, self.config, **self.inputs()) or ():
+            self.log("warning", reason=note)
 
     def inputs(self) -> dict[str, Any]:
         """The results that `needs()` and `uses()` name: files or folders; of a Gather the shard of each item."""

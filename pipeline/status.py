@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline import publish
 from pipeline.gather import Gather, Pack
 from pipeline.stage import Experiment, Stage
 
@@ -29,14 +30,14 @@ def status(experiment: Experiment, stages: list[type[Stage]]) -> list[dict[str, 
         elif not needed:
             row["state"] = "dropped"
         else:
-            nearest = _nearest(stage)
-            known = key is not None and not (isinstance(stage, Gather) and not stage.ready())
-            row |= {"state": "stale" if nearest else "missing", "will_run": known, "may_run": True}
-            if known and nearest:
-                row["reasons"] = reasons(nearest["recipe"], stage.recipe())
-            elif not known:
+            recipe = stage.packs.of(stage).recipe() if isinstance(stage, Gather) else stage.recipe()
+            nearest = _nearest(stage, recipe)
+            row |= {"state": "stale" if nearest else "missing", "will_run": key is not None, "may_run": True}
+            if nearest and recipe:
+                row["reasons"] = reasons(nearest, recipe)
+            if key is None:
                 behind = [t.name for t in stage.requires() if not t.complete()]
-                row["reasons"] = [{"what": "input", "field": name, "old": None, "new": None} for name in behind]
+                row["reasons"] += [{"what": "input", "field": name, "old": None, "new": None} for name in behind]
         rows.append(row)
     return rows
 
@@ -52,13 +53,20 @@ def _wanted(stages: list[Stage]) -> set[str]:
     return wanted
 
 
-def _nearest(stage: Stage) -> dict | None:
-    """The earlier result whose recipe differs least from the present one; of equals the newest."""
-    earlier = stage.artifacts.newest(stage.name)
-    recipe = stage.recipe()
+def _earlier(stage: Stage) -> list[dict]:
+    """Recipes of earlier results, the newest first; of a Gather those of the stores of its packs."""
+    if not isinstance(stage, Gather):
+        return [manifest["recipe"] for manifest in stage.artifacts.newest(stage.name)]
+    stores = (stage.artifacts.root / "stores").glob(f"{stage.packs.__name__}-*/store.json")
+    return [store["spec"] for path in stores if (store := publish.read_json(path))]
+
+
+def _nearest(stage: Stage, recipe: dict | None) -> dict | None:
+    """The earlier recipe that differs least from the present one; of equals the newest."""
+    earlier = _earlier(stage)
     if recipe is None:
         return earlier[0] if earlier else None
-    return min(earlier, key=lambda manifest: len(reasons(manifest["recipe"], recipe)), default=None)
+    return min(earlier, key=lambda old: len(reasons(old, recipe)), default=None)
 
 
 def reasons(old: dict, new: dict) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,19 +50,47 @@ def environment(artifacts: Path) -> dict[str, str]:
     return {**os.environ, "VIDEOCAP_ARTIFACTS": str(artifacts)}
 
 
-def luigi(artifacts: Path, *arguments: str, cwd: Path | str | None = None, timeout: float = 600) -> Run:
-    """Run the pipeline to its end."""
-    done = subprocess.run(
+def start(artifacts: Path, *arguments: str, output: int = subprocess.DEVNULL, cwd: Path | str | None = None):
+    """Start the pipeline in a process group of its own."""
+    return subprocess.Popen(
         [*LUIGI, *arguments],
         env=environment(artifacts),
         cwd=cwd or artifacts.parent,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=timeout,
+        start_new_session=True,
     )
-    return Run(done.returncode, done.stdout, artifacts)
+
+
+def luigi(
+    artifacts: Path,
+    *arguments: str,
+    cwd: Path | str | None = None,
+    when: tuple[str, Callable[[], None]] | None = None,
+    timeout: float = 600,
+) -> Run:
+    """Run the pipeline to its end; `when` a stage starts, call a function."""
+    before = set(artifacts.glob("logs/*"))
+    process = start(artifacts, *arguments, output=subprocess.PIPE, cwd=cwd)
+    try:
+        while when and process.poll() is None:
+            if _started([when[0]], set(artifacts.glob("logs/*")) - before):
+                when[1]()
+                break
+            time.sleep(0.005)
+        output, _ = process.communicate(timeout=timeout)
+    finally:
+        kill(process)
+    return Run(process.returncode, output, artifacts)
+
+
+def kill(process: subprocess.Popen) -> None:
+    """`kill -9` a process and its children."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def kill_once_in_each(stages: list[str], artifacts: Path, *arguments: str, timeout: float = 600) -> None:
@@ -73,15 +102,7 @@ def kill_once_in_each(stages: list[str], artifacts: Path, *arguments: str, timeo
     left, chance, deadline = list(stages), random.Random(0), time.monotonic() + timeout
     while left and time.monotonic() < deadline:
         before = set(artifacts.glob("logs/*"))
-        process = subprocess.Popen(
-            [*LUIGI, *arguments],
-            env=environment(artifacts),
-            cwd=artifacts.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        process = start(artifacts, *arguments)
         try:
             while process.poll() is None and (stage := _started(left, set(artifacts.glob("logs/*")) - before)) is None:
                 time.sleep(0.005)
@@ -95,9 +116,7 @@ def kill_once_in_each(stages: list[str], artifacts: Path, *arguments: str, timeo
             else:
                 time.sleep(chance.random() * 0.5)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            kill(process)
     assert not left, f"not killed in {left}"
 
 

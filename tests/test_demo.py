@@ -63,6 +63,10 @@ def test_status_says_fresh_and_then_what_a_change_makes_stale(demo):
     assert rows["Train"]["will_run"]
     assert rows["Train"]["reasons"] == [{"what": "config", "field": "train.lr", "old": 0.001, "new": 0.002}]
     assert rows["Report"]["may_run"]
+    rows = {row["stage"]: row for row in status(TINY + " decode.frames=5")}
+    assert rows["FrameFeatures"]["state"] == "stale"
+    assert {"what": "config", "field": "decode.frames", "old": 6, "new": 5} in rows["FrameFeatures"]["reasons"]
+    assert rows["CaptionFeatures"]["state"] == "fresh"
 
 
 def test_a_changed_field_reruns_only_what_it_touches(demo):

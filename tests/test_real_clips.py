@@ -1,6 +1,7 @@
 """The 7 real MSR-VTT clips with their 140 captions, through every stage."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -82,6 +83,37 @@ def test_a_damaged_clip_is_named_and_the_others_go_through(data, tmp_path):
     fresh = luigi(tmp_path / "other", "--config", str(config), "--override", "decode.max_failures=0.1")
     assert fresh.status == 1
     assert "1 of 8 items failed, more than decode.max_failures = 0.1 allows" in fresh.output.splitlines()[-2]
+
+
+def test_what_happens_in_the_folder_during_a_run_is_for_the_next_run(data, tmp_path):
+    config = lay_out(tmp_path, data, "tiny", frames=4, pixels=32, width=32, epochs=1)
+    (tmp_path / "videos" / "broken link.mp4").symlink_to("nowhere")
+    odd = tmp_path / "videos" / os.fsdecode(b"latin\xe9\xe2\x80\xa8.mp4")
+    shutil.copy(tmp_path / "videos" / "video7010.mp4", odd)
+
+    def add_a_file():
+        shutil.copy(tmp_path / "videos" / "video7010.mp4", tmp_path / "videos" / "new.mp4")
+
+    run = luigi(tmp_path / "artifacts", "--config", str(config), when=("EmbedFramesShard", add_a_file))
+    assert (tmp_path / "videos" / "new.mp4").exists()
+    assert run.status == 0, run.output
+    assert "warning: Corpus: 2 files left out" in run.output
+    again = luigi(tmp_path / "artifacts", "--config", str(config))
+    assert again.status == 0, again.output
+    assert again.ran() == {"Corpus"}, "what follows is cut off"
+
+
+def test_a_checkpoint_replaced_during_a_run_fills_no_store(data, tmp_path):
+    config = lay_out(tmp_path, data, "tiny", frames=4, pixels=32, width=32, epochs=1)
+
+    def replace():
+        save_random(tmp_path / "clip.pt", "tiny", seed=1)
+
+    run = luigi(tmp_path / "artifacts", "--config", str(config), when=("Corpus", replace))
+    assert run.status == 1
+    assert "clip.pt has changed while this ran; run the same command again" in run.output.splitlines()[-2]
+    assert not list((tmp_path / "artifacts" / "stores").glob("Embed*/*.h5"))
+    assert luigi(tmp_path / "artifacts", "--config", str(config)).status == 0
 
 
 @pytest.mark.slow

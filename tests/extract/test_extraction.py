@@ -41,11 +41,15 @@ def index(rows=None, failures=None):
     return SimpleNamespace(rows=rows or {}, failures=failures or {})
 
 
+def call(clips, checkpoint) -> dict:
+    return {"key": KEY, "spec": {}, "items": clips[1], "videos": clips[0], "checkpoint": checkpoint}
+
+
 @pytest.fixture(scope="module")
 def decoded(clips, tmp_path_factory):
     folder, items = clips
     path = tmp_path_factory.mktemp("frames") / "frames.h5"
-    return path, extraction.decode_shard(path, KEY, {}, items, folder, config())
+    return path, extraction.decode_shard(path, config(), key=KEY, spec={}, items=items, videos=folder)
 
 
 def test_good_videos_are_written_and_the_damaged_one_is_listed_with_its_reason(clips, decoded):
@@ -63,10 +67,9 @@ def test_good_videos_are_written_and_the_damaged_one_is_listed_with_its_reason(c
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 15, 100])
 def test_features_do_not_depend_on_where_batches_end(clips, decoded, checkpoint, tmp_path, batch_size):
     path, written = decoded
-    folder, items = clips
     have = index(dict.fromkeys(written["digests"], path), {f["digest"]: f for f in written["failures"]})
     out = tmp_path / "features.h5"
-    result = extraction.embed_frames_shard(out, KEY, {}, items, have, folder, checkpoint, config(batch_size=batch_size))
+    result = extraction.embed_frames_shard(out, config(batch_size=batch_size), before=have, **call(clips, checkpoint))
     assert result["failures"] == written["failures"]
     features, frames = shards.read(out), shards.read(path)
     encoder = encoders.load(checkpoint[0], 32, "cpu", "fp32")
@@ -77,10 +80,9 @@ def test_features_do_not_depend_on_where_batches_end(clips, decoded, checkpoint,
 
 def test_without_its_frames_an_embed_shard_decodes_them_itself(clips, decoded, checkpoint, tmp_path):
     path, written = decoded
-    folder, items = clips
     have = index(dict.fromkeys(written["digests"], path), {f["digest"]: f for f in written["failures"]})
     results = [
-        extraction.embed_frames_shard(tmp_path / name, KEY, {}, items, frames, folder, checkpoint, config())
+        extraction.embed_frames_shard(tmp_path / name, config(), before=frames, **call(clips, checkpoint))
         for name, frames in (("with", have), ("without", index()))
     ]
     assert results[0]["content"] == results[1]["content"]
@@ -92,21 +94,23 @@ def test_a_file_that_is_no_longer_what_the_corpus_read_is_an_error_and_no_failur
     folder, items = clips
     name = "absent" if item is None else items[item][0]
     with pytest.raises(extraction.SourceChanged, match=says):
-        extraction.decode_shard(tmp_path / "frames.h5", KEY, {}, [(name, "f" * 64)], folder, config())
+        extraction.decode_shard(
+            tmp_path / "frames.h5", config(), key=KEY, spec={}, items=[(name, "f" * 64)], videos=folder
+        )
 
 
 def test_a_checkpoint_that_was_replaced_is_refused(clips, checkpoint, tmp_path):
-    folder, items = clips
+    replaced = call(clips, (checkpoint[0], "f" * 64))
     with pytest.raises(extraction.SourceChanged, match="has changed while this ran"):
-        extraction.embed_frames_shard(
-            tmp_path / "x.h5", KEY, {}, items, index(), folder, (checkpoint[0], "f" * 64), config()
-        )
+        extraction.embed_frames_shard(tmp_path / "x.h5", config(), before=index(), **replaced)
 
 
 def test_captions_are_embedded_one_row_each(checkpoint, tmp_path):
     texts = ["a man is singing", "a dog", "a man is singing and then a dog barks at him"]
     items = [(text, hashlib.sha256(text.encode()).hexdigest()) for text in texts]
-    extraction.embed_captions_shard(tmp_path / "captions.h5", KEY, {}, items, checkpoint, config(batch_size=2))
+    extraction.embed_captions_shard(
+        tmp_path / "captions.h5", config(batch_size=2), key=KEY, spec={}, items=items, checkpoint=checkpoint
+    )
     features = shards.read(tmp_path / "captions.h5")
     assert features.ids == tuple(texts)
     expected = encoders.load(checkpoint[0], 32, "cpu", "fp32").encode_text(texts)
