@@ -75,7 +75,7 @@ class Encoder:
         return embeddings.float().cpu().numpy()
 
     @torch.inference_mode()
-    def encode_text(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
+    def encode_text(self, texts: Sequence[str], batch_size: int = 256, title: str = "embed captions") -> np.ndarray:
         """Embed captions as `encode_text` does; those longer than the context are truncated as by `clip.tokenize`.
 
         Attention is causal and the embedding is read at the end token, so positions behind it change nothing: batches
@@ -84,6 +84,7 @@ class Encoder:
         Args:
             texts: T captions.
             batch_size: captions a batch.
+            title: of the progress bar.
 
         Returns:
             float32, (T, width), un-normalised, in the order of `texts`.
@@ -94,7 +95,7 @@ class Encoder:
         tokens = clip.tokenize(list(texts), context_length=self.model.context_length, truncate=True)  # (T, context)
         lengths = tokens.argmax(dim=1) + 1  # the end token has the highest number
         batches = lengths.argsort(stable=True).split(batch_size)
-        for batch in tqdm(batches, "embed captions", unit="batch", disable=None):
+        for batch in tqdm(batches, title, unit="batch", disable=None):
             shortened = tokens[batch, : int(lengths[batch].max())].to(self.where.device)
             with self.where.autocast():
                 embeddings[batch.numpy()] = self.model.encode_text(shortened).float().cpu().numpy()

@@ -79,7 +79,14 @@ class Sampler:
 
 
 def decode_shard(
-    path: Path, config: Any, *, key: str, spec: dict, items: Sequence[Item], videos: Path | None = None
+    path: Path,
+    config: Any,
+    *,
+    key: str,
+    spec: dict,
+    items: Sequence[Item],
+    part: str = "",
+    videos: Path | None = None,
 ) -> dict:
     """Write the shard of sampled frames of some videos.
 
@@ -87,6 +94,7 @@ def decode_shard(
         config: holder of the sections decode, encoder and data.
         path, key, spec: of the shard, see `shards.write`.
         items: (id, digest) of each video.
+        part: which shard of how many, for the progress bar.
         videos: folder of the videos, if it is not `data.videos`.
 
     Returns:
@@ -96,7 +104,7 @@ def decode_shard(
     folder = videos or config.data.videos
     done, arrays, times = [], [], []
     with Sampler([name for name, _ in items], folder, config.decode, config.encoder) as sampler:
-        for item in tqdm(items, "decode", unit="video", disable=None):
+        for item in tqdm(items, f"decode {part}", unit="video", disable=None):
             if read := sampler.read(item):
                 done.append(item)
                 arrays.append(read[0])
@@ -114,6 +122,7 @@ def embed_frames_shard(
     items: Sequence[Item],
     before: Any,
     checkpoint: tuple[str, str | None],
+    part: str = "",
     videos: Path | None = None,
 ) -> dict:
     """Write the shard of frame features of some videos, from their decoded frames.
@@ -136,7 +145,9 @@ def embed_frames_shard(
     wanted = [item for item in items if item[1] not in failed]
     done, arrays, times = [], [], []
     with Sampler([name for name, _ in wanted], folder, config.decode, config.encoder) as sampler:
-        for item, frame_times, rows in encoded(encoder, read_frames(wanted, before.rows, sampler), config, len(wanted)):
+        videos_read = read_frames(wanted, before.rows, sampler)
+        rows_made = encoded(encoder, videos_read, config.encoder.batch_size)
+        for item, frame_times, rows in tqdm(rows_made, f"embed {part}", unit="video", total=len(wanted), disable=None):
             done.append(item)
             arrays.append(rows)
             times.append(frame_times)
@@ -167,10 +178,9 @@ def read_frames(
 
 
 def encoded(
-    encoder: Any, videos: Iterator[tuple[Item, np.ndarray, np.ndarray]], config: Any, total: int
+    encoder: encoders.Encoder, videos: Iterator[tuple[Item, np.ndarray, np.ndarray]], size: int
 ) -> Iterator[tuple[Item, np.ndarray, np.ndarray]]:
-    """Yield (item, times, features float16 (n, width)); batches of frames cross the borders between videos."""
-    size = config.encoder.batch_size
+    """Yield (item, times, features float16 (n, width)); batches of `size` frames cross the borders between videos."""
     waiting: list[tuple[Item, np.ndarray, int]] = []  # videos whose features are not complete
     frames_in: list[np.ndarray] = []
     rows_out: list[np.ndarray] = []
@@ -190,28 +200,31 @@ def encoded(
             rows = rows[count:]
         rows_out[:] = [rows]
 
-    with tqdm(desc="embed", unit="video", total=total, disable=None) as bar:
-        for item, times, images in videos:
-            waiting.append((item, times, len(images)))
-            frames_in.append(images)
-            if sum(map(len, frames_in)) >= size:
-                embed(least=size)
-                for done in complete():
-                    bar.update()
-                    yield done
-        if frames_in:
-            embed(least=1)
-        for done in complete():
-            bar.update()
-            yield done
+    for item, times, images in videos:
+        waiting.append((item, times, len(images)))
+        frames_in.append(images)
+        if sum(map(len, frames_in)) >= size:
+            embed(least=size)
+            yield from complete()
+    if frames_in:
+        embed(least=1)
+    yield from complete()
 
 
 def embed_captions_shard(
-    path: Path, config: Any, *, key: str, spec: dict, items: Sequence[Item], checkpoint: tuple[str, str | None]
+    path: Path,
+    config: Any,
+    *,
+    key: str,
+    spec: dict,
+    items: Sequence[Item],
+    checkpoint: tuple[str, str | None],
+    part: str = "",
 ) -> dict:
     """Write the shard of text embeddings of some captions, whose ids are their texts; as `embed_frames_shard`."""
     encoder = load_encoder(*checkpoint, config.encoder.device, config.encoder.precision)
-    rows = encoder.encode_text([text for text, _ in items], config.encoder.batch_size)
+    texts = [text for text, _ in items]
+    rows = encoder.encode_text(texts, config.encoder.batch_size, f"embed captions {part}")
     info = shards.write(path, items=items, arrays=list(rows[:, None]), times=None, spec=spec, key=key)
     return _written(info, items, [], computed=str(encoder.where))
 

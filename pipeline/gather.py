@@ -46,8 +46,10 @@ class Pack(Stage):
             cls.after.then = cls
 
     def write(self, path: Path, key: str, items: list[Item]) -> dict:
-        """Call `makes`, which for a pack is `function(path, config, key, spec, items, **inputs)`."""
-        return self.function()(path, self.config, key=key, spec=self.recipe(), items=items, **self.inputs())
+        """Call `makes`, which for a pack is `function(path, config, key, spec, items, part, **inputs)`."""
+        part = f"{self.number + 1}/{self.of_packs}"
+        shard = {"key": key, "spec": self.recipe(), "items": items, "part": part}
+        return self.function()(path, self.config, **shard, **self.inputs())
 
     def inputs(self) -> dict[str, Any]:
         """As a stage's; and what the pack before has, as `before`."""
@@ -65,10 +67,18 @@ class Pack(Stage):
         """The pack's items; none for the pack that only stands for the spec, see `Stage.of`."""
         if self.number < 0:
             return []
+        return [(name, source) for name, source in self._plan()[self.number]]
+
+    @property
+    def of_packs(self) -> int:
+        """How many packs the plan has."""
+        return len(self._plan())
+
+    def _plan(self) -> list:
         plan = publish.read_json(self.artifacts.root / self.plan)
         if plan is None:
             raise ValueError(f"the plan {self.plan} is gone or damaged; run the same command again")
-        return [(name, source) for name, source in plan[self.number]]
+        return plan
 
     @property
     def store(self) -> Store:
