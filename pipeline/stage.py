@@ -208,10 +208,14 @@ class Stage(luigi.Task):
             return None
         recipe = {"stage": self.name, "version": self.version, "config": self.what(), "inputs": inputs}
         recipe |= {"outside": outside} if outside else {}
-        mode = self.experiment.config.pipeline.code
-        if self.makes and (mode == "strict" or (mode == "auto" and not self.by_version)):
+        if self.counts_code():
             recipe["code"] = code_digest(self.makes.split(":")[0])
         return json.loads(canonical(recipe))  # as it reads back from a manifest
+
+    def counts_code(self) -> bool:
+        """Whether the hash of the code is in the key; `[pipeline] code` decides for all stages or leaves it to each."""
+        mode = self.experiment.config.pipeline.code
+        return bool(self.makes) and (mode == "strict" or (mode == "auto" and not self.by_version))
 
     def key(self) -> str | None:
         recipe = self.recipe()

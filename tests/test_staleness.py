@@ -1,0 +1,206 @@
+"""What a change makes stale: one table of all config fields, held against the keys of the real stages."""
+
+from pathlib import Path
+
+import pytest
+
+import tasks
+from pipeline.config import fields, load
+from pipeline.stage import Experiment
+
+DEMO = tasks.DEFAULT_CONFIG.read_text()
+FOLDER = """
+[data]
+kind = "folder"
+videos = "videos"
+annotations = "captions.csv"
+[encoder]
+weights = "clip.pt"
+pixels = 64
+[text_encoder]
+weights = "clip.pt"
+[aspects]
+use = []
+"""
+
+REPORT = {"Report"}
+SCORE = {"Score", *REPORT}
+CAPTION = {"Caption", *SCORE}
+TRAIN = {"Train", *CAPTION}
+TEXT = {"EmbedCaptionsShard", "CaptionFeatures", *TRAIN}
+FRAMES = {"EmbedFramesShard", "FrameFeatures", *TRAIN}
+DECODE = {"DecodeShard", *FRAMES}
+CLIP = {"ToyClip", *FRAMES, *TEXT}
+WORDS = {"Vocabulary", *TRAIN}
+DATA = {"Corpus", "FrameFeatures", "CaptionFeatures", *WORDS}  # whose items then decide what is computed
+CORPUS = {*DATA, *CLIP}
+NONE: set[str] = set()
+
+# field: another value, and the stages that it makes stale where nothing comes out the same; in TOML
+TABLE = {
+    "experiment.name": ('"other"', NONE),
+    "pipeline.artifacts": ('"elsewhere"', NONE),
+    "pipeline.code": ('"version"', NONE),  # see test_the_code_setting_decides_what_of_the_code_counts
+    "pipeline.shard_size": ("7", NONE),
+    "data.kind": ('"msrvtt"', DATA),
+    "data.videos": ('"moved"', NONE),
+    "data.annotations": ('"copy.csv"', NONE),
+    "data.commonsense": ('"copy.csv"', DATA),
+    "data.split": ('"copy.csv"', DATA),
+    "toyworld.clips": ("601", {"ToyWorld", *CORPUS}),
+    "toyworld.seed": ("1", {"ToyWorld", *CORPUS}),
+    "toyclip.steps": ("7", CLIP),
+    "toyclip.seed": ("1", CLIP),
+    "decode.sampling": ('"fps"', DECODE),
+    "decode.frames": ("5", DECODE),
+    "decode.fps": ("3.0", NONE),  # does not matter under uniform sampling
+    "decode.placement": ('"ends"', DECODE),
+    "decode.keep": ("false", NONE),
+    "decode.max_failures": ("0.5", NONE),
+    "decode.retry_failed": ("1", NONE),
+    "decode.timeout": ("7.0", NONE),
+    "decode.max_pixels": ("1000000", NONE),
+    "encoder.weights": ('"ViT-B/16"', FRAMES),
+    "encoder.pixels": ("128", {*DECODE, *CLIP}),
+    "encoder.interpolation": ('"bilinear"', DECODE),
+    "encoder.crop": (None, DECODE),  # has one value so far
+    "encoder.device": ('"cuda"', NONE),
+    "encoder.precision": ('"fp32"', NONE),
+    "encoder.batch_size": ("7", NONE),
+    "text_encoder.weights": ('"RN50"', TEXT),
+    "vocabulary.min_count": ("2", WORDS),
+    "fusion.block": ('"conv1d"', TRAIN),
+    "fusion.scales": ("1", TRAIN),
+    "fusion.mode": ('"parallel"', TRAIN),
+    "vis2text.activation": ('"identity"', TRAIN),
+    "vis2text.pooling": ('"broadcast"', TRAIN),
+    "aspects.use": ('["effect"]', WORDS),
+    "aspects.queries": ("2", TRAIN),
+    "decoder.width": ("64", TRAIN),
+    "decoder.layers": ("1", TRAIN),
+    "decoder.aspect_layers": ("2", TRAIN),
+    "decoder.heads": ("2", TRAIN),
+    "decoder.inner": ("64", TRAIN),
+    "decoder.dropout": ("0.3", TRAIN),
+    "decoder.max_tokens": ("10", TRAIN),
+    "decoder.max_aspect_tokens": ("10", TRAIN),
+    "train.lr": ("0.1", TRAIN),
+    "train.epochs": ("1", TRAIN),
+    "train.batch_size": ("7", TRAIN),
+    "train.epoch": ('"caption"', TRAIN),
+    "train.distill_weight": ("1.0", TRAIN),
+    "train.aspect_weights": ("[1, 1, 2]", TRAIN),
+    "train.schedule": ('"v2c"', TRAIN),
+    "train.warmup": ("0.5", TRAIN),
+    "train.weight_decay": ("0.5", TRAIN),
+    "train.clip_norm": ("0.5", TRAIN),
+    "train.label_smoothing": ("0.5", TRAIN),
+    "train.patience": ("1", TRAIN),
+    "train.seed": ("1", TRAIN),
+    "train.device": ('"cuda"', NONE),
+    "train.precision": ('"fp32"', NONE),
+    "generate.beam": ("1", CAPTION),
+    "generate.length_penalty": ("0.0", CAPTION),
+    "generate.batch_size": ("7", NONE),
+    "score.protocol": ('"v2c"', SCORE),
+    "score.split": ('"val"', CAPTION),
+}
+
+
+def test_every_field_has_a_row():
+    assert set(TABLE) == set(fields(tasks.Config))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A folder of files to name in a config; the artifacts are one folder, wherever the config says."""
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").write_text("a")
+    (tmp_path / "captions.csv").write_text("video,caption\na.mp4,x\n")
+    (tmp_path / "copy.csv").write_text("video,caption\na.mp4,x\n")
+    (tmp_path / "clip.pt").write_text("weights")
+    monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(tmp_path / "artifacts"))
+    return tmp_path
+
+
+def recipes(folder: Path, base: str, override: str = "") -> dict[str, object]:
+    """What decides each stage's key by itself and through all stages behind it, were nothing cut off."""
+    (folder / "experiment.toml").write_text(base)
+    experiment = Experiment(load(tasks.Config, folder / "experiment.toml", override))
+    known: dict[type, object] = {}
+
+    def recipe(stage: type) -> object:
+        if stage not in known:
+            task = stage.of(experiment)
+            if hasattr(task, "digests"):
+                task.digests(compute=True)
+            behind = [task.packs] if hasattr(task, "packs") else [task.after] if getattr(task, "after", None) else []
+            behind += [needed for needed, _ in task.needs().values()]
+            known[stage] = task.what(), task.digests(), [recipe(other) for other in behind]
+        return known[stage]
+
+    left_out = (tasks.ToyWorld, tasks.ToyClip) if experiment.config.data.videos else ()
+    return {stage.__name__: recipe(stage) for stage in tasks.STAGES if stage not in left_out}
+
+
+@pytest.mark.parametrize("field", TABLE)
+def test_a_changed_field_makes_stale_what_the_table_says(field, folder, monkeypatch):
+    value, expected = TABLE[field]
+    if value is None:
+        return
+    monkeypatch.chdir(folder)
+    base = FOLDER if field.startswith("data.") else DEMO
+    if field == "data.videos":
+        (folder / "moved").symlink_to("videos")
+    if field == "encoder.weights":
+        base = base.replace("pixels = 64", "pixels = 224")
+    before, after = recipes(folder, base), recipes(folder, base, f"{field}={value}")
+    assert {stage for stage in before if before[stage] != after[stage]} == expected
+
+
+def test_what_does_not_matter_under_one_sampling_does_under_the_other(folder):
+    base = DEMO + "\n[pipeline]\n[score]\n"
+    fps = base.replace("[decode]\n", '[decode]\nsampling = "fps"\n')
+    before = recipes(folder, fps)
+    faster, ends = recipes(folder, fps, "decode.fps=3.0"), recipes(folder, fps, "decode.placement=ends")
+    assert {stage for stage in before if before[stage] != faster[stage]} == DECODE
+    assert before == ends
+
+
+@pytest.mark.parametrize("file", ["videos/a.mp4", "captions.csv", "clip.pt"])
+def test_one_byte_of_what_comes_from_outside_counts(folder, file):
+    before = recipes(folder, FOLDER)
+    content = (folder / file).read_text()
+    (folder / file).write_text(content + " ")
+    after = recipes(folder, FOLDER)
+    first = "EmbedFramesShard" if file == "clip.pt" else "Corpus"
+    assert before[first] != after[first]
+    assert before["Train"] != after["Train"]
+    (folder / file).write_text(content)
+    assert recipes(folder, FOLDER) == before, "mtimes don't matter"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# a comment\n" + FOLDER,
+        FOLDER.replace("pixels = 64", "pixels = 0x40"),
+        FOLDER + "\n[train]\nlr = 3e-4\nepochs = 50\n",
+        "\n".join("[" + section for section in reversed(FOLDER.split("\n[")[1:])),
+    ],
+)
+def test_how_a_config_is_written_does_not_matter(folder, text):
+    assert recipes(folder, text) == recipes(folder, FOLDER)
+
+
+def test_the_code_setting_decides_what_of_the_code_counts(folder):
+    def hashed(setting: str) -> set[str]:
+        (folder / "experiment.toml").write_text(DEMO + f'\n[pipeline]\ncode = "{setting}"\n')
+        experiment = Experiment(load(tasks.Config, folder / "experiment.toml"))
+        stages = [stage.of(experiment) for stage in tasks.STAGES]
+        return {stage.name for stage in stages if stage.counts_code()}
+
+    makers = {stage.__name__ for stage in tasks.STAGES if stage.makes}
+    assert hashed("version") == set()
+    assert hashed("strict") == makers
+    assert hashed("auto") == {"Vocabulary", "Train", "Caption", "Score", "Report"}
