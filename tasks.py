@@ -231,11 +231,12 @@ class Report(Stage):
     def needs(self) -> dict[str, Need]:
         results = {"scores": (Score, "scores.json"), "captions": (Caption, "captions.json")}
         results |= {"references": (Corpus, f"captions.{self.config.score.split}.json")}
-        return {**results, "model": (Train, "model.safetensors"), **{s: (FrameFeatures, s) for s in SPLITS}}
+        return {**results, "model": (Train, "model.safetensors")}
 
     def inputs(self) -> dict:
-        results = {name: result for name, result in super().inputs().items() if name not in SPLITS}
-        return results | {"failures": FrameFeatures.of(self).failures()}
+        # not in needs(): which videos failed is in the keys of what was made without them, and to name them here
+        # must not bring back features that were dropped
+        return super().inputs() | {"failures": FrameFeatures.of(self).failures()}
 
 
 STAGES = (ToyWorld, Corpus, ToyClip, DecodeShard, EmbedFramesShard, FrameFeatures, EmbedCaptionsShard, CaptionFeatures)

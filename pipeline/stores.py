@@ -54,11 +54,11 @@ class Store:
             if manifest and manifest["payload"] not in names:
                 del self._known[name]  # another process may have published it again
                 manifest = self._manifest(name)
-            if manifest is None or manifest["payload"] not in names:
+            if manifest is None:
                 continue
-            path = self.folder / manifest["payload"]
-            for source in manifest["digests"]:
-                index.rows.setdefault(source, path)
+            if manifest["payload"] in names:
+                for source in manifest["digests"]:
+                    index.rows.setdefault(source, self.folder / manifest["payload"])
             for failure in manifest["failures"]:
                 known = index.failures.setdefault(failure["digest"], failure)
                 if failure["retry"] > known["retry"]:

@@ -1,0 +1,229 @@
+"""What runs again when: each scenario on real files, by the real command."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from luigi_runs import Run, luigi, start
+from weights import save_random
+
+from extract import toyworld
+
+pytestmark = pytest.mark.slow
+
+CONFIG = """
+[experiment]
+name = "mine"
+[data]
+kind = "folder"
+videos = "videos"
+annotations = "captions.jsonl"
+[decode]
+frames = 4
+[encoder]
+weights = "clip.pt"
+pixels = 32
+[text_encoder]
+weights = "clip.pt"
+[vocabulary]
+min_count = 1
+[decoder]
+width = 16
+heads = 2
+inner = 16
+[train]
+epochs = 1
+[generate]
+beam = 1
+[pipeline]
+shard_size = 8
+"""
+AFTER_CAPTION = {"Score", "Report"}
+AFTER_TRAIN = {"Caption", *AFTER_CAPTION}
+
+
+class World:
+    """A folder with 24 clips, their captions, a checkpoint, a config and an artifacts folder."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.artifacts = folder, folder / "artifacts"
+        self.config = folder / "mine.toml"
+        self.captions = folder / "captions.jsonl"
+
+    def rows(self) -> list[dict]:
+        return [json.loads(line) for line in self.captions.read_text().splitlines()]
+
+    def write(self, rows: list[dict]) -> None:
+        self.captions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def run(self, override: str = "") -> Run:
+        run = luigi(self.artifacts, "--config", str(self.config), "--override", override)
+        assert run.status == 0, run.output
+        return run
+
+    def computed(self, stage: str) -> int:
+        """Items that a kind of pack computed in the newest run."""
+        log = max((self.artifacts / "logs").glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+        events = [json.loads(line) for line in log.read_text().splitlines()]
+        return sum(event["items"] for event in events if event["event"] == "ran" and event["stage"] == stage)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> World:
+    """A world after one run."""
+    folder = tmp_path_factory.mktemp("world")
+    toyworld.render(folder, 24, 0)
+    save_random(folder / "clip.pt", "tiny")
+    world = World(folder)
+    world.config.write_text(CONFIG)
+    world.run()
+    return world
+
+
+@pytest.fixture
+def world(finished, tmp_path) -> World:
+    """A copy of it, which has seen its files where they lie now."""
+    shutil.copytree(finished.folder, tmp_path / "world", symlinks=True)
+    world = World(tmp_path / "world")
+    assert world.run().ran() == set(), "a moved folder is read again, and its content is known"
+    return world
+
+
+def test_how_the_config_is_written_and_where_things_lie_does_not_matter(world):
+    world.config.rename(world.folder / "other.toml")
+    world.config = world.folder / "other.toml"
+    sections = CONFIG.split("\n[")[1:]
+    world.config.write_text(
+        "# mine\n" + "\n".join("[" + section for section in reversed(sections)) + "\n[fusion]\nscales = 3\n"
+    )
+    assert world.run().ran() == set()
+    world.artifacts.rename(world.folder / "moved")
+    world.artifacts = world.folder / "moved"
+    assert world.run().ran() == set()
+    assert world.run().result("captions.json", "mine")
+
+
+def test_touched_videos_make_nothing_stale(world):
+    for video in (world.folder / "videos").iterdir():
+        os.utime(video)
+    assert world.run().ran() == set()
+
+
+def test_only_videos_that_are_new_are_decoded_and_embedded(world):
+    videos = world.folder / "videos"
+    toyworld.render(world.folder / "more", 20, 1)
+    new = sorted((world.folder / "more" / "videos").iterdir())[:4]
+    rows = world.rows()
+    train = sorted({row["video"] for row in rows if row["split"] == "train"})
+    (videos / train[0]).unlink()
+    shutil.copy(new[3], videos / train[1])
+    for number, video in enumerate(new[:3]):
+        shutil.copy(video, videos / f"new{number}.mp4")
+        rows += [{**row, "video": f"new{number}.mp4"} for row in rows if row["video"] == train[2]]
+    world.write(rows)
+    run = world.run()
+    assert world.computed("DecodeShard") == world.computed("EmbedFramesShard") == 4
+    assert run.ran() >= {"Corpus", "FrameFeatures", "Train", *AFTER_TRAIN}
+    assert "CaptionFeatures" not in run.ran(), "all captions were known"
+
+
+def test_a_changed_train_caption_trains_again_and_a_test_caption_is_only_scored(world):
+    rows = world.rows()
+    next(row for row in rows if row["split"] == "test")["caption"] = "a thing that no one has said"
+    world.write(rows)
+    assert world.run().ran() == {"Corpus", "Score", "Report"}
+    next(row for row in rows if row["split"] == "train")["caption"] = "another thing that no one has said"
+    world.write(rows)
+    run = world.run()
+    assert run.ran() >= {"Corpus", "EmbedCaptionsShard", "Vocabulary", "Train"}
+    assert world.computed("EmbedCaptionsShard") == 1
+    assert "EmbedFramesShard" not in run.ran()
+
+
+def test_what_comes_out_the_same_ends_there(world):
+    rows = world.rows()
+    for row in rows:
+        row["caption"] = f"  {row['caption']}  ".replace(" ", "  ")
+    world.write(rows)
+    assert world.run().ran() == {"Corpus"}
+    counted = world.run("vocabulary.min_count=2").ran()
+    assert counted == {"Vocabulary"}, "no word is that rare"
+
+
+def test_a_to_b_and_back_runs_nothing_and_shows_a_again(world):
+    first = world.run().result("captions.json", "mine")
+    assert "Train" in world.run("train.seed=1").ran()
+    again = world.run()
+    assert again.ran() == set()
+    assert again.result("captions.json", "mine") == first
+    assert b"seed = 0" in again.result("config.toml", "mine")
+
+
+def test_dropped_frames_are_decoded_again_only_when_they_are_needed(world):
+    for file in (world.artifacts / "stores").glob("DecodeShard-*/*"):
+        file.unlink() if file.is_file() else shutil.rmtree(file)
+    assert world.run().ran() == set()
+    save_random(world.folder / "other.pt", "tiny", seed=1)
+    run = world.run(f"encoder.weights={world.folder / 'other.pt'}")
+    assert world.computed("DecodeShard") == world.computed("EmbedFramesShard") == 24
+    assert "EmbedCaptionsShard" not in run.ran()
+
+
+def test_dropped_features_make_no_model_stale(world):
+    shutil.rmtree(next((world.artifacts / "stores").glob("DecodeShard-*")))
+    for file in (world.artifacts / "stores").glob("Embed*/*.h5"):
+        file.unlink()
+    assert world.run().ran() == set()
+    assert world.run("score.protocol=v2c").ran() == AFTER_CAPTION
+    run = world.run("generate.beam=2")
+    assert world.computed("EmbedFramesShard") == 24
+    assert "Train" not in run.ran()
+
+
+@pytest.mark.parametrize("harm", ["payload", "manifest", "half a file"])
+@pytest.mark.parametrize("stage", ["Corpus", "Train", "Caption", "Report"])
+def test_what_is_deleted_or_damaged_is_made_again_when_it_is_needed(world, stage, harm):
+    manifest = max((world.artifacts / stage).glob("*/manifest.json"), key=lambda path: path.stat().st_mtime_ns)
+    payload = manifest.parent / json.loads(manifest.read_text())["payload"]
+    if harm == "payload":
+        shutil.rmtree(payload)
+    elif harm == "manifest":
+        manifest.write_text("{")
+    else:
+        file = max(payload.iterdir(), key=lambda path: path.stat().st_size)
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    before = world.artifacts / "runs" / "mine"
+    expected = None if stage == "Report" else before.joinpath("captions.json").read_bytes()
+    world.run("generate.batch_size=3")
+    changed = world.run("generate.length_penalty=0.5")
+    assert changed.status == 0
+    assert world.run().status == 0
+    if expected:
+        assert before.joinpath("captions.json").read_bytes() == expected
+
+
+def test_the_same_change_from_two_shells_at_once(world):
+    arguments = ("--config", str(world.config), "--override", "train.seed=5")
+    both = [start(world.artifacts, *arguments, output=-1) for _ in range(2)]
+    outputs = [process.communicate(timeout=300)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    runs = [Run(0, output, world.artifacts) for output in outputs]
+    for stage in ("Train", "Caption", "Score", "Report"):
+        assert sum(stage in run.ran() for run in runs) == 1, stage
+
+
+def test_a_video_repaired_trains_again_and_retry_tries_only_those(world):
+    videos = world.folder / "videos"
+    victim = sorted({row["video"] for row in world.rows() if row["split"] == "train"})[0]
+    whole = (videos / victim).read_bytes()
+    (videos / victim).write_bytes(whole[: len(whole) // 2])
+    broken = world.run()
+    assert f"warning: FrameFeatures: {victim}:" in broken.output
+    assert "Train" in broken.ran()
+    tried = world.run("decode.retry_failed=1")
+    assert world.computed("DecodeShard") == 1
+    assert "Train" not in tried.ran(), "it failed again"
+    (videos / victim).write_bytes(whole)
+    assert world.run().ran() <= {"Corpus", "FrameFeatures", "CaptionFeatures"}, "all of it was known"
