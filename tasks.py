@@ -273,7 +273,7 @@ class Pipeline(luigi.Task):
         return self.report
 
     def shown(self) -> tuple:
-        self.experiment.recipes.clear()
+        self.experiment.forget()
         return self.name, self.report.payload(), dump(self.experiment.config)
 
     def complete(self) -> bool:

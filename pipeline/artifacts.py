@@ -33,6 +33,7 @@ class Artifacts:
 
     def __init__(self, root: Path):
         self.root = Path(root).absolute()
+        self._manifests: dict[Path, tuple] = {}
 
     @property
     def id(self) -> str:
@@ -47,7 +48,13 @@ class Artifacts:
 
     def manifest(self, stage: str, key: str) -> dict | None:
         """The manifest published under a key, or None."""
-        there = publish.read_json(self.folder(stage, key) / "manifest.json")
+        place = self.folder(stage, key) / "manifest.json"
+        stat = stat_or_none(place)
+        if stat is None:
+            return None
+        if self._manifests.get(place, (None,))[0] != stat:
+            self._manifests[place] = stat, publish.read_json(place)
+        there = self._manifests[place][1]
         return there if isinstance(there, dict) and there.get("key") == key and "files" in there else None
 
     def payload(self, stage: str, key: str) -> Path | None:
@@ -173,3 +180,11 @@ def stat_file(path: Path) -> list:
     """What changes whenever a file's content may have: absolute path, size, mtime and inode."""
     stat = os.stat(path)
     return [os.path.abspath(path), stat.st_size, stat.st_mtime_ns, stat.st_ino]
+
+
+def stat_or_none(path: Path) -> list | None:
+    """`stat_file`, or None if there is nothing."""
+    try:
+        return stat_file(path)
+    except OSError:
+        return None

@@ -89,7 +89,7 @@ def report_at_exit(
             return
         good = False
         try:
-            experiment.recipes.clear()
+            experiment.forget()
             events = runlog.read(experiment.artifacts.root)
             good = done() and not any(event["event"] == "failed" for event in events)
             print("\n".join(["", *runlog.summary(events, _reached(experiment, stages, good))]))

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 import luigi
 
 from pipeline import publish, runlog
+from pipeline.artifacts import stat_or_none
 from pipeline.keys import digest
 from pipeline.stage import Stage
 from pipeline.stores import Item, Store
@@ -83,8 +84,10 @@ class Pack(Stage):
     @property
     def store(self) -> Store:
         """The store of the pack's spec; one object a process, because it remembers manifests."""
-        spec = self.recipe()
-        return self.experiment.stores.setdefault(digest(spec), self.artifacts.store(spec))
+        stores, key = self.experiment.stores, self.key()
+        if key not in stores:
+            stores[key] = self.artifacts.store(self.recipe())
+        return stores[key]
 
     @property
     def retry(self) -> int:
@@ -110,7 +113,7 @@ class Pack(Stage):
         return self.recipe() is not None and not (self.items and self.missing())
 
     def run(self) -> None:
-        self.experiment.recipes.clear()
+        self.experiment.forget()
         with self.artifacts.lock(f"{self.name}-{self.id}"):
             missing = self.missing()
             if missing:
@@ -172,7 +175,7 @@ class Gather(Stage):
         return [*super().requires(), *self.packs.of(self).requires()]
 
     def ready(self) -> bool:
-        return self.packs.of(self).recipe() is not None and self.wanted() is not None
+        return self._basis() is not None and self.wanted() is not None
 
     def items(self) -> list[Item]:
         return [item for part in self.wanted().values() for item in part]
@@ -182,9 +185,35 @@ class Gather(Stage):
         spec = self.packs.of(self).recipe()
         return recipe and spec and {**recipe, "config": spec["config"], "spec": digest(spec)}
 
+    def _basis(self) -> str | None:
+        """Digest of what is wanted; None while an input has no identity."""
+        inputs = [stage.of(self).identity(part) for stage, part in self.needs().values()]
+        known = self.packs.of(self).recipe() is not None and None not in inputs
+        return digest([inputs, self.retry]) if known else None
+
     def _record(self) -> Path:
-        wanted = {part: sorted(map(list, items)) for part, items in self.wanted().items()}
-        return self.store.record(digest([wanted, self.retry]))
+        """Where the gather records what it last held: {part: [[id, digest], …]}."""
+        return self.store.folder / "gathers" / f"{self._basis()[:32]}.json"
+
+    def _known(self) -> dict | None:
+        """{"settled": whether nothing is missing, "identities": by part}, as recorded rows and shards say.
+
+        Remembered in the store under the names of its files, so that a run that has nothing to do reads no table
+        of items and no manifest. None while nothing is recorded.
+        """
+        if self._basis() is None or (recorded := stat_or_none(self._record())) is None:
+            return None
+        names = [name for name in self.store.names() if name.endswith((".h5", ".json"))]
+        memo = self.store.folder / "memo" / f"{digest([self._basis(), recorded, sorted(names)])[:32]}.json"
+        known = publish.read_json(memo)
+        if known is None and self.ready():
+            rows, before = self.held(), publish.read_json(self._record())
+            for part in rows:
+                if not {source for _, source in before[part]} <= {source for _, source in rows[part]}:
+                    rows[part] = before[part]
+            identities = {part: digest({"spec": self.store.spec_digest, "rows": rows[part]}) for part in rows}
+            known = publish.publish_json(memo, {"settled": self.settled(), "identities": identities})
+        return known
 
     def held(self) -> dict[str, list[list[str]]]:
         """The items of each part that have rows now, sorted."""
@@ -196,13 +225,8 @@ class Gather(Stage):
 
         If rows have gone since the gather recorded them, what it recorded: deleting features makes nothing stale.
         """
-        recorded = publish.read_json(self._record()) if self.ready() else None
-        if recorded is None:
-            return None
-        rows = self.held()[part]
-        if not {source for _, source in recorded[part]} <= {source for _, source in rows}:
-            rows = recorded[part]
-        return digest({"spec": self.store.spec_digest, "rows": rows})
+        known = self._known()
+        return known and known["identities"][part]
 
     def result(self, part: str) -> dict[str, Path]:
         """The shard that holds each item of a part, by source digest; items without rows are left out."""
@@ -214,14 +238,15 @@ class Gather(Stage):
         return all(index.settled(source, self.retry) for _, source in self.items())
 
     def complete(self) -> bool:
-        return self.ready() and self._record().exists() and self.settled()
+        known = self._known()
+        return known is not None and known["settled"]
 
     def run(self) -> Iterator[list[luigi.Task]]:
         """Yield the packs of the plan as one list, and of the next plan should rows go missing meanwhile.
 
         Luigi starts this anew after each yield, which finds the same plans.
         """
-        self.experiment.recipes.clear()
+        self.experiment.forget()
         if not self.ready():
             raise ValueError(f"{self.name}: an input has changed while this ran; run the same command again")
         attempt = 0

@@ -40,10 +40,17 @@ class Experiment:
         self.artifacts = Artifacts(Path(configured).expanduser())
         self.stages: dict[type, Stage] = {}
         self.recipes: dict[type, dict | None] = {}
+        self.keys: dict[type, str] = {}
         self.stats: dict[type, dict] = {}
+        self.digests: dict[type, dict | None] = {}
         self.stores: dict[str, Store] = {}
         self.token = digest([config.model_dump(mode="json"), str(self.artifacts.root)])
         Experiment.known[self.token] = self
+
+    def forget(self) -> None:
+        """Compute keys anew: what ran since may have changed the identity of an input."""
+        self.recipes.clear()
+        self.keys.clear()
 
 
 class ExperimentParameter(luigi.Parameter):
@@ -124,11 +131,11 @@ class Stage(luigi.Task):
     def run(self) -> None:
         """Make and publish the artifact, unless it turns out to be there: early cutoff, or another process."""
         self.digests(compute=True)
-        self.experiment.recipes.clear()  # what ran since may have changed the identity of an input
+        self.experiment.forget()
         recipe = self.recipe()
         if recipe is None:
             raise ValueError(f"{self.name}: an input has changed while this ran; run the same command again")
-        key = digest(recipe)
+        key = self.key()
         if self.artifacts.payload(self.name, key) is None:
             with self.artifacts.lock(f"{self.name}-{key}"):
                 if self.artifacts.payload(self.name, key) is None:
@@ -183,11 +190,13 @@ class Stage(luigi.Task):
 
     def digests(self, compute: bool = False) -> dict[str, str] | None:
         """sha256 of the sources; None if one is not known yet, unless `compute`."""
-        stats = self.stats()
-        known = {name: stat for name, stat in stats.items() if isinstance(stat, str)}
-        files = {name: stat for name, stat in stats.items() if name not in known}
-        found = self.artifacts.file_digests(self.name, files, compute or self.hashes_at_once) if files else {}
-        return None if found is None else known | found
+        remembered = self.experiment.digests
+        if remembered.get(type(self)) is None:
+            known = {name: stat for name, stat in self.stats().items() if isinstance(stat, str)}
+            files = {name: stat for name, stat in self.stats().items() if name not in known}
+            found = self.artifacts.file_digests(self.name, files, compute or self.hashes_at_once) if files else {}
+            remembered[type(self)] = None if found is None else known | found
+        return remembered[type(self)]
 
     def recipe(self) -> dict | None:
         """All that decides the output, as JSON; None while an input has no identity yet."""
@@ -218,8 +227,10 @@ class Stage(luigi.Task):
         return bool(self.makes) and (mode == "strict" or (mode == "auto" and not self.by_version))
 
     def key(self) -> str | None:
-        recipe = self.recipe()
-        return recipe and digest(recipe)
+        recipe, keys = self.recipe(), self.experiment.keys
+        if recipe is not None and type(self) not in keys:
+            keys[type(self)] = digest(recipe)
+        return keys.get(type(self))
 
     def identity(self, part: str = "") -> Any | None:
         """What a stage behind puts into its own key for this one, or None if it is not known yet."""

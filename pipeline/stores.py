@@ -43,9 +43,13 @@ class Store:
         self._names: set[str] | None = None
         self._index = Index()
 
+    def names(self) -> set[str]:
+        """The names of all files in the folder."""
+        return set(os.listdir(self.folder)) if self.folder.is_dir() else set()
+
     def index(self) -> Index:
         """Read the manifests: where shards overlap, the smallest key wins; rows win over failures."""
-        names = set(os.listdir(self.folder)) if self.folder.is_dir() else set()
+        names = self.names()
         if names == self._names:
             return self._index
         index = Index()
@@ -146,10 +150,6 @@ class Store:
             packs = [missing[start : start + size] for start in range(0, len(missing), size)]
             plan = publish.publish_json(place, [[[distinct[source], source] for source in pack] for pack in packs])
         return place, [[(name, source) for name, source in pack] for pack in plan]
-
-    def record(self, name: str) -> Path:
-        """Where the gather of a set of items records what it last held."""
-        return self.folder / "gathers" / f"{name[:32]}.json"
 
 
 def _is_manifest(value: object) -> bool:

@@ -1,0 +1,123 @@
+"""What a run costs that has nothing to do, against importing luigi and pydantic alone.
+
+    python benchmarks/nothing_to_do.py [--videos 10000] [--captions 20] [--rounds 5]
+
+Makes an experiment of synthetic rows with real manifests, all stages published, in a temporary folder; then times
+`luigi --module tasks Pipeline`, `videocap status` and the imports in turn, and prints medians and the surplus.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import tasks
+from extract import shards
+from pipeline import publish
+from pipeline.config import load
+from pipeline.stage import Experiment
+
+CONFIG = """
+[data]
+kind = "folder"
+videos = "videos"
+annotations = "captions.jsonl"
+[aspects]
+use = []
+"""
+FILES = {
+    "Vocabulary": ["vocabulary.json"],
+    "Train": ["model.safetensors", "model.json", "vocabulary.json", "curves.csv"],
+    "Caption": ["captions.json"],
+    "Score": ["scores.json"],
+    "Report": ["report.html", "scores.json", "captions.json", "model.safetensors"],
+}
+SCORES = dict.fromkeys(("CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"), 0.0)
+
+
+def make(folder: Path, videos: int, captions: int) -> None:
+    """An experiment whose every stage is done, with `videos` videos of `captions` captions each."""
+    (folder / "videos").mkdir(parents=True)
+    with open(folder / "captions.jsonl", "w") as file:
+        for video in range(videos):
+            name = f"video{video}.mp4"
+            (folder / "videos" / name).write_text(name)
+            for caption in range(captions):
+                file.write(json.dumps({"video": name, "caption": f"caption {caption} of video {video}"}) + "\n")
+    (folder / "experiment.toml").write_text(CONFIG)
+    os.environ["VIDEOCAP_ARTIFACTS"] = str(folder / "artifacts")
+    experiment = Experiment(load(tasks.Config, folder / "experiment.toml"))
+    tasks.Corpus.of(experiment).run()
+    for gather in (tasks.FrameFeatures.of(experiment), tasks.CaptionFeatures.of(experiment)):
+        fill(gather)
+    for stage in (tasks.Vocabulary, tasks.Train, tasks.Caption, tasks.Score, tasks.Report):
+        task = stage.of(experiment)
+        experiment.forget()
+
+        def write(place: Path, names: list[str] = FILES[stage.__name__]) -> None:
+            for name in names:
+                head = {"protocol": "coco", "split": "test", "videos": 1, **SCORES, "controls": {}}
+                (place / name).write_text(json.dumps(head if name == "scores.json" else []))
+
+        experiment.artifacts.publish(task.name, task.key(), task.recipe(), write, {})
+    tasks.Pipeline(config=str(folder / "experiment.toml")).run()
+
+
+def fill(gather) -> None:
+    """Publish a shard of one synthetic row an item for each pack of the gather's plan, and its record."""
+    items = gather.items()
+    _, packs = gather.store.plan(items, 0, 0, 128 * gather.packs.bulk)
+    for pack in packs:
+
+        def write(path: Path, key: str, pack: list = pack) -> dict:
+            rows = [np.zeros((1, 4), np.float16)] * len(pack)
+            info = shards.write(path, items=pack, arrays=rows, times=None, spec=gather.store.spec, key=key)
+            digests = [digest for _, digest in pack]
+            return {"digests": digests, "failures": [], "content": info.content, "provenance": {}}
+
+        gather.store.publish_shard(pack, 0, write, {"how": {}})
+    publish.replace_json(gather._record(), gather.held())
+
+
+def seconds(*command: str) -> float:
+    """Wall time of a command that must succeed."""
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--videos", type=int, default=10_000)
+    parser.add_argument("--captions", type=int, default=20, help="a video")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder) / "experiment", options.videos, options.captions)
+        config = str(Path(folder) / "experiment" / "experiment.toml")
+        commands = {
+            "import luigi, pydantic": (sys.executable, "-c", "import luigi, pydantic"),
+            "luigi … Pipeline": (sys.executable, "-m", "luigi", "--module", "tasks", "Pipeline", "--config", config),
+            "videocap status": (sys.executable, "-m", "videocap", "status", "--config", config),
+        }
+        times = {name: [] for name in commands}
+        for _ in range(options.rounds):
+            for name, command in commands.items():
+                times[name].append(seconds(*command))
+        base, *_ = medians = [statistics.median(values) for values in times.values()]
+        print(f"{options.videos} videos, {options.videos * options.captions} captions, median of {options.rounds}")
+        for name, median in zip(commands, medians, strict=True):
+            print(f"{name:<24} {median:6.2f} s, surplus {median - base:5.2f} s")
+
+
+if __name__ == "__main__":
+    main()
