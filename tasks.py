@@ -12,6 +12,7 @@ This file is imported where nothing may load torch: the functions' modules are i
 from pathlib import Path
 
 import luigi
+from pydantic import model_validator
 
 from extract import config as extract_config
 from extract.config import OPENAI_MODELS, DataConfig
@@ -44,6 +45,12 @@ class Config(BaseConfig):
     train: model_config.TrainConfig = model_config.TrainConfig()
     generate: model_config.GenerateConfig = model_config.GenerateConfig()
     score: model_config.ScoreConfig = model_config.ScoreConfig()
+
+    @model_validator(mode="after")
+    def _toyclip_is_for_toyworld(self) -> "Config":
+        if self.data.kind != "toyworld" and "toyclip" in (self.encoder.weights, self.text_encoder.weights):
+            raise ValueError(f"weights 'toyclip' are the demo's, for data.kind 'toyworld', not {self.data.kind!r}")
+        return self
 
 
 class ToyWorld(Stage):

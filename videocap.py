@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         return chosen.run(chosen)
-    except (ConfigError, ValueError) as error:
+    except (ConfigError, ValueError, RuntimeError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
 
@@ -68,9 +68,12 @@ def show_scores(chosen: argparse.Namespace) -> int:
     from model import scoring
 
     try:
-        captions = {row["video_id"]: row["caption"] for row in load_json(chosen.captions)}
+        rows = [(row["video_id"], row["caption"]) for row in load_json(chosen.captions)]
+        captions = dict(rows)
     except (KeyError, TypeError):
-        raise ValueError(f'{chosen.captions}: is not a list of {{"video_id": …, "caption": …}}') from None
+        rows, captions = [(None, None)], {}
+    if len(captions) < len(rows) or not all(isinstance(text, str) for row in rows for text in row):
+        raise ValueError(f'{chosen.captions}: is not a list of {{"video_id": …, "caption": …}}, each video once')
     scores = scoring.score(captions, load_references(chosen.references, captions), chosen.protocol).corpus
     print(json.dumps(scores) if chosen.json else "\n".join(f"{name:<8} {value:.4f}" for name, value in scores.items()))
     return 0

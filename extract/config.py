@@ -89,6 +89,8 @@ class DataConfig(Section):
     def _complete(self) -> DataConfig:
         if self.kind != "toyworld" and (self.videos is None or self.annotations is None):
             raise ValueError(f"kind {self.kind!r} needs both `videos` and `annotations`")
+        if self.kind != "msrvtt" and (self.commonsense or self.split):
+            raise ValueError(f"`commonsense` and `split` are V2C's files, for kind 'msrvtt', not {self.kind!r}")
         if self.kind == "toyworld" and self.videos is not None:
             raise ValueError("kind 'toyworld' renders its own `videos`: for yours use 'folder' or 'msrvtt'")
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import hashlib
 import json
 import os
@@ -113,6 +114,12 @@ def make(folder: Path, config: Any, *, digests: Mapping[str, str], toyworld: Pat
     data = DataConfig(annotations=toyworld / "captions.jsonl") if toyworld else config.data
     files = {name.removeprefix("videos/"): digest for name, digest in digests.items() if name.startswith("videos/")}
     videos, notes = read(data, files)
+    counts = {split: sum(video.split == split for video in videos) for split in ("train", "val", "test")}
+    if not counts["train"]:
+        raise CorpusError(
+            f"{data.annotations}: there is nothing to learn from, no video is in the train split: {counts}"
+        )
+    notes += [f"there are no {split} videos: {counts}" for split in ("val", "test") if not counts[split]]
     write(videos, folder)
     odd = odd_videos(data.videos) if data.videos else []
     return notes + ([f"{len(odd)} files left out, no regular files or names: {_examples(odd)}"] if odd else [])
@@ -135,6 +142,10 @@ def match(ids: Iterable[str], files: Iterable[str]) -> dict[str, str]:
             raise CorpusError(f"video {name!r} could be any of {', '.join(sorted(candidates))}: write its path")
         if candidates:
             matched[name] = candidates.pop()
+    owners: dict[str, str] = {}
+    for name, file in matched.items():
+        if owners.setdefault(file, name) != name:
+            raise CorpusError(f"videos {owners[file]!r} and {name!r} are the same file {file}: name it in one way")
     return matched
 
 
@@ -211,8 +222,12 @@ def _split(name: Any, where: str) -> str:
 
 def _draw_split(name: str) -> str:
     """80 % train, 10 % val, 10 % test, by the hash of the id: adding videos moves none."""
-    draw = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % 10
+    draw = _draw(name, 10)
     return "val" if draw == 8 else "test" if draw == 9 else "train"
+
+
+def _draw(name: str, of: int) -> int:
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % of
 
 
 def load_json(path: Path) -> Any:
@@ -228,7 +243,7 @@ def _read_msrvtt(path: Path) -> dict[str, _Entry]:
     tree = load_json(path)
     try:
         entries = {v["video_id"]: _Entry(_split(v["split"], f"{path}: {v['video_id']}")) for v in tree["videos"]}
-        sentences = [(sentence["video_id"], _clean(sentence["caption"])) for sentence in tree["sentences"]]
+        sentences = [(sentence["video_id"], _clean(sentence["caption"] or "")) for sentence in tree["sentences"]]
     except (KeyError, TypeError) as error:
         raise CorpusError(f"{path}: not in MSR-VTT's layout, lacks {error}") from None
     for name, caption in sentences:
@@ -255,6 +270,9 @@ def _read_rows(path: Path) -> dict[str, _Entry]:
         name = row.get("video")
         if not isinstance(name, str) or not name.strip():
             raise CorpusError(f"{where}: no `video`; the columns are video, caption, split, {', '.join(ASPECTS)}")
+        for column in ("caption", "split", *ASPECTS):
+            if not isinstance(row.get(column), str | None):
+                raise CorpusError(f"{where}: `{column}` must be a text, it is {row[column]!r}")
         entry = entries.setdefault(name.strip(), _Entry())
         if row.get("split"):
             split = _split(row["split"], where)
@@ -277,8 +295,14 @@ def _rows(path: Path) -> Iterator[tuple[str, dict]]:
         with open(path, encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
                 reader = csv.DictReader(file)
-                if "video" not in (reader.fieldnames or ()):
-                    raise CorpusError(f"{path}, line 1: no column `video`; it needs video and caption")
+                names, known = reader.fieldnames or (), ("video", "caption", "split", *ASPECTS)
+                for column in ("video", "caption"):
+                    if column not in names:
+                        raise CorpusError(f"{path}, line 1: no column `{column}` among {', '.join(names)}")
+                for column in names:
+                    near = difflib.get_close_matches(column.lower(), known, n=1, cutoff=0.7)
+                    if column not in known and near:
+                        raise CorpusError(f"{path}, line 1: unknown column `{column}`; did you mean `{near[0]}`?")
                 for row in reader:
                     yield f"{path}, line {reader.line_num}", row
             else:
@@ -296,13 +320,18 @@ def _rows(path: Path) -> Iterator[tuple[str, dict]]:
 
 def _add_commonsense(entries: dict[str, _Entry], path: Path) -> None:
     """V2C's annotations: {video: [{"intention": [[raw, tokens], …], "effect": …, "attribute": …}, …]}."""
-    for name, captions in load_json(path).items():
-        for caption in captions if name in entries else ():
-            for aspect in ASPECTS:
-                texts = entries[name].aspects.setdefault(aspect, [])
-                for raw, *_ in caption.get(aspect, ()):
-                    if (text := _clean(raw)) and text not in texts:
-                        texts.append(text)
+    tree = load_json(path)
+    for name in entries.keys() & (tree.keys() if isinstance(tree, dict) else set()):
+        for aspect in ASPECTS:
+            texts = entries[name].aspects.setdefault(aspect, [])
+            try:
+                pairs = [pair for caption in tree[name] for pair in caption.get(aspect, ())]
+                found = [_clean(pair[0]) for pair in pairs if isinstance(pair, list) and isinstance(pair[0], str)]
+            except (AttributeError, IndexError, TypeError):
+                found, pairs = [], [None]
+            if len(found) < len(pairs):
+                raise CorpusError(f"{path}: {name}: {aspect} is not in V2C's layout, [[text, [token, …]], …]")
+            texts += [text for text in dict.fromkeys(found) if text and text not in texts]
     for entry in entries.values():
         entry.aspects = {aspect: texts for aspect, texts in entry.aspects.items() if texts}
 
@@ -315,6 +344,10 @@ def _set_v2c_split(entries: dict[str, _Entry], path: Path) -> None:
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise CorpusError(f"{path}: not in the layout of v2c_info.json, lacks {error}") from None
+    if "val" not in splits.values():  # as published; a seeded part of train, as many as MSR-VTT's own 497 of 7,010
+        for name, split in splits.items():
+            if split == "train" and _draw(name, 1000) < 71:
+                splits[name] = "val"
     for name in list(entries):
         if name in splits:
             entries[name].split = splits[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import warnings
@@ -149,13 +150,17 @@ def build(state: dict[str, torch.Tensor], name: str) -> clip.model.CLIP:
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """Read a checkpoint's tensors, on the CPU and as stored, without running any code in it.
+    """Read a checkpoint's tensors, on the CPU and as stored, without running any code of a stranger's in it.
 
     Raises:
         ValueError: if the file holds no tensors by name.
     """
     try:
         if _is_torchscript(path):
+            # such an archive is a program: only OpenAI's own are run
+            with open(path, "rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() not in {sha for sha, _ in OPENAI_MODELS.values()}:
+                    raise ValueError("a TorchScript program, and not OpenAI's own; save its state_dict() instead")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch would rather have no such archives
                 state = torch.jit.load(path, map_location="cpu").state_dict()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import threading
 from bisect import bisect_right
@@ -123,6 +124,8 @@ def decode(
             status = process.wait()
         if expired.is_set():
             raise VideoError(f"decoding took longer than {timeout:g} s")
+        if -status in (signal.SIGKILL, signal.SIGTERM) and given < len(indices):
+            raise OSError(f"ffmpeg was killed while it decoded {path}: was memory short? Run the same command again")
         if given < len(indices) or status:
             said = complaints.first().replace(os.path.abspath(path), "it")
             raise VideoError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -113,11 +114,16 @@ class Prober:
                 self._child.stdin.flush()
                 answer = self._child.stdout.readline()
         if not answer.endswith(b"\n"):
-            self._child.kill()
-            status = self._child.wait()
+            try:
+                status = self._child.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                status = 0
             self.close()
             if expired.is_set():
                 raise VideoError(f"reading its packets took longer than {self.timeout:g} s")
+            if -status in (signal.SIGKILL, signal.SIGTERM):
+                raise OSError(f"the demuxer was killed while it read {path}: was memory short? Run again")
             raise VideoError(f"the demuxer died on it (exit status {status})")
         reply = json.loads(answer)
         if "error" in reply:

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from model.captioner import Captioner, CaptionerConfig
@@ -97,8 +98,11 @@ def load(folder: Path, device: torch.device | str = "cpu") -> tuple[Captioner, V
         ValueError: if the folder's files do not belong together.
     """
     vocabulary = Vocabulary.load(folder / "vocabulary.json")
-    recipe = _Recipe.model_validate_json((folder / "model.json").read_bytes())
-    weights = load_file(folder / "model.safetensors")
+    try:
+        recipe = _Recipe.model_validate_json((folder / "model.json").read_bytes())
+        weights = load_file(folder / "model.safetensors")
+    except (SafetensorError, ValueError) as error:
+        raise ValueError(f"{folder}: the model is damaged: {' '.join(str(error).split())[:200]}") from error
     if recipe.words != len(vocabulary):
         raise ValueError(f"{folder}: the model knows {recipe.words} words, vocabulary.json has {len(vocabulary)}")
     sections = SimpleNamespace(**{section: getattr(recipe, section) for section in _SECTIONS})

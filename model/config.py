@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from extract.config import How, Section, What
 
@@ -33,6 +33,9 @@ class FusionConfig(Section):
     mode: What[Literal["cascade", "parallel"]] = "cascade"
     """Each scale squeezes the one before (`cascade`) or the input (`parallel`)."""
 
+    def unused(self) -> tuple[str, ...]:
+        return ("mode",) if self.scales == 1 else ()
+
 
 class Vis2TextConfig(Section):
     """[vis2text]: the head that predicts CLIP text features (eq. 3 to 6)."""
@@ -50,6 +53,14 @@ class AspectsConfig(Section):
     """Which sub-decoders there are; empty for none."""
     queries: What[Positive] = 4
     """Learned queries an aspect."""
+
+    @field_validator("use")
+    @classmethod
+    def _in_order(cls, use: tuple[Aspect, ...]) -> tuple[Aspect, ...]:
+        return tuple(aspect for aspect in ASPECTS if aspect in use)
+
+    def unused(self) -> tuple[str, ...]:
+        return () if self.use else ("queries",)
 
 
 class DecoderConfig(Section):
@@ -112,6 +123,9 @@ class TrainConfig(Section):
     """As `encoder.device`."""
     precision: How[Literal["auto", "fp32", "bf16"]] = "auto"
     """`auto`: mixed bf16 on CUDA, fp32 on the CPU."""
+
+    def unused(self) -> tuple[str, ...]:
+        return ("lr", "warmup", "weight_decay") if self.schedule == "v2c" else ()
 
 
 class GenerateConfig(Section):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
 
 from extract import shards, splits
 from extract.corpus import caption_items
@@ -43,21 +46,27 @@ def make(
     videos, features = splits.load(videos_train, rows_train, captions_train, aspects_train)
     val, val_features = splits.load(videos_val, rows_val, captions_val)
     captions = caption_items({video.id: video.captions for video in videos})
+    texts = shards.gather(sorted(set(rows_text.values())), [digest for _, digest in captions])
+    if len(texts.values) != len(captions) or (np.diff(texts.offsets) != 1).any():
+        raise ValueError("the shards of text embeddings must hold one row a caption: delete them, and run again")
     data = TrainingData(
         videos,
         features,
         words,
-        embeddings=shards.gather(sorted(set(rows_text.values())), [digest for _, digest in captions]).values,
+        embeddings=texts.values,
         rows={text: row for row, (text, _) in enumerate(captions)},
         aspects=config.aspects.use,
         max_tokens=config.decoder.max_tokens,
         max_aspect_tokens=config.decoder.max_aspect_tokens,
     )
+    if len(val) < 2:  # CIDEr needs other videos to tell a rare word from a frequent one
+        warnings.warn(f"{len(val)} validation videos are too few: the last epoch's weights are kept", stacklevel=2)
+        val = []
     references = {video.id: video.captions for video in val}
     train(
         config,
         train=data,
-        val=(val_features, list(references)),
+        val=(val_features, list(references)) if references else None,
         vocabulary=words,
         validate=CiderScorer(references).score if references else None,
         scratch=scratch,

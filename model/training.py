@@ -93,7 +93,8 @@ def train(
             if val is not None:
                 row["val_cider"] = trainer.validate(*val, vocabulary, validate)
                 show(val_cider=f"{row['val_cider']:.3f}")
-            if val is None or not best or row["val_cider"] > best["cider"]:
+            # before any caption is right all epochs score 0: the latest is the best of these, and patience waits
+            if val is None or not best or row["val_cider"] > best["cider"] or not best["cider"]:
                 best = {"epoch": epoch, "cider": row.get("val_cider"), "model": trainer.weights()}
             curves.append(row)
             state = {"epoch": epoch, "curves": curves, "best": best, "trainer": trainer.state()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
@@ -12,19 +11,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import regex as re
+
 from extract.corpus import load_json
 
 PAD, UNK, SOS, EOS = range(4)
 SPECIAL = ("<pad>", "<unk>", "<sos>", "<eos>")
 
-# Letters and digits of any script; an apostrophe or hyphen inside a word stays, as the PTB tokenizer keeps it.
-_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
+# Letters, their marks and digits of any script; an apostrophe or hyphen inside a word stays, and a point or comma
+# inside a number.
+_WORD = re.compile(r"[\p{L}\p{M}\p{N}]+(?:(?:['-]|(?<=\p{N})[.,](?=\p{N}))[\p{L}\p{M}\p{N}]+)*")
 
 
 def tokenize(text: str) -> list[str]:
     """Split `text` into lower-case words and numbers; punctuation is dropped."""
-    text = unicodedata.normalize("NFKC", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
-    return _WORD.findall(text.lower())
+    text = unicodedata.normalize("NFKC", text.lower()).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return _WORD.findall(text)
 
 
 @dataclass(frozen=True)

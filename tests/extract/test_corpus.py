@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -161,3 +162,65 @@ def test_distinct_captions_are_listed_once():
     items = corpus.caption_items({"a": ["x", "y"], "b": ["y"]})
     assert [text for text, _ in items] == ["x", "y"]
     assert all(len(digest) == 64 for _, digest in items)
+
+
+def test_without_training_videos_there_is_an_error_and_other_empty_splits_are_noted(tmp_path):
+    section = folder_of(tmp_path, "video,caption,split\na.mp4,x,test\nb.mp4,y,test\n")
+    files = {f"videos/{name}": digest for name, digest in digests("a.mp4", "b.mp4").items()}
+    with pytest.raises(CorpusError, match="no video is in the train split"):
+        corpus.make(tmp_path, SimpleNamespace(data=section), digests=files)
+    section = folder_of(tmp_path, "video,caption,split\na.mp4,x,test\nb.mp4,y,train\n")
+    notes = corpus.make(tmp_path, SimpleNamespace(data=section), digests=files)
+    assert [note for note in notes if "there are no val videos" in note]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "says"),
+    [
+        ("video,captions\na.mp4,x", "captions.csv", "no column `caption` among video, captions"),
+        ("video,caption,Split\na.mp4,x,test", "captions.csv", "unknown column `Split`; did you mean `split`?"),
+        ('{"video": "a.mp4", "caption": ["x", "y"]}', "captions.jsonl", "line 1: `caption` must be a text"),
+        ("video,caption\na.mp4,x\na,y", "captions.csv", "are the same file a.mp4"),
+    ],
+)
+def test_a_wrong_shape_is_not_swallowed(tmp_path, text, name, says):
+    with pytest.raises(CorpusError) as error:
+        corpus.read(folder_of(tmp_path, text, name), digests("a.mp4"))
+    assert says in str(error.value)
+
+
+def test_v2c_aspects_that_are_no_pairs_are_named(tmp_path):
+    (tmp_path / "info.json").write_text(
+        json.dumps(
+            {
+                "videos": [{"video_id": "video0", "split": "train"}],
+                "sentences": [{"video_id": "video0", "caption": "a man cooks"}],
+            }
+        )
+    )
+    (tmp_path / "v2c.json").write_text(json.dumps({"video0": [{"intention": ["to cook"]}]}))
+    section = DataConfig(
+        kind="msrvtt", videos=tmp_path, annotations=tmp_path / "info.json", commonsense=tmp_path / "v2c.json"
+    )
+    with pytest.raises(CorpusError, match=r"v2c\.json: video0: intention is not in V2C's layout"):
+        corpus.read(section, digests("video0.mp4"))
+
+
+def test_v2c_split_as_published_gets_a_seeded_validation_set(data, tmp_path):
+    names = [f"video{i}" for i in range(10_000)]
+    (tmp_path / "info.json").write_text(
+        json.dumps(
+            {
+                "videos": [{"video_id": name, "split": "train"} for name in names],
+                "sentences": [{"video_id": name, "caption": "x"} for name in names],
+            }
+        )
+    )
+    section = DataConfig(
+        kind="msrvtt", videos=tmp_path, annotations=tmp_path / "info.json", split=data / "v2c" / "v2c_info.json"
+    )
+    videos, _ = corpus.read(section, digests(*(f"{name}.mp4" for name in names)))
+    counts = {split: sum(video.split == split for video in videos) for split in ("train", "val", "test")}
+    assert counts["test"] == 2990
+    assert counts["train"] + counts["val"] == 7010
+    assert 400 < counts["val"] < 600

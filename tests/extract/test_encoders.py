@@ -1,5 +1,6 @@
 """Encoders give the numbers of OpenAI's module."""
 
+import hashlib
 import json
 import warnings
 
@@ -70,7 +71,7 @@ def test_fp32_weights_are_not_rounded(tmp_path):
     assert torch.equal(encoder.model.visual.conv1.weight, state["visual.conv1.weight"])
 
 
-def test_openais_torchscript_archives_load(tmp_path):
+def test_only_openais_own_torchscript_archives_load(tmp_path, monkeypatch):
     class Archive(torch.nn.Module):
         def __init__(self, state):
             super().__init__()
@@ -91,6 +92,10 @@ def test_openais_torchscript_archives_load(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         torch.jit.script(Archive(state)).save(str(tmp_path / "archive.pt"))
+    with pytest.raises(ValueError, match="a TorchScript program, and not OpenAI's own"):
+        read_state(tmp_path / "archive.pt")
+    digest = hashlib.sha256((tmp_path / "archive.pt").read_bytes()).hexdigest()
+    monkeypatch.setitem(OPENAI_MODELS, "mine", (digest, 32))
     assert set(read_state(tmp_path / "archive.pt")) == {*state, "input_resolution"}
     encoder = load(tmp_path / "archive.pt", 32, "cpu", "fp32")
     np.testing.assert_array_equal(encoder.model.visual.proj.numpy(), state["visual.proj"].float().numpy())

@@ -64,3 +64,15 @@ def test_a_file_that_is_no_vocabulary_is_refused_by_name(tmp_path, content):
     (tmp_path / "vocabulary.json").write_text(content)
     with pytest.raises(ValueError, match=r"vocabulary\.json is not a vocabulary"):
         Vocabulary.load(tmp_path / "vocabulary.json")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("हिन्दी में एक आदमी", ["हिन्दी", "में", "एक", "आदमी"]),
+        ("İstanbul", ["i\u0307stanbul"]),
+        ("3.5 of 1,000 men.", ["3.5", "of", "1,000", "men"]),
+    ],
+)
+def test_words_of_other_scripts_and_numbers_stay_whole(text, words):
+    assert tokenize(text) == words
