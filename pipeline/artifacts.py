@@ -40,7 +40,11 @@ class Artifacts:
         """An id that stays with the folder when it moves."""
         there = publish.read_json(self.root / "id.json")
         if there is None:
-            there = publish.publish_json(self.root / "id.json", {"id": publish.unique()})
+            try:
+                there = publish.publish_json(self.root / "id.json", {"id": publish.unique()})
+            except OSError as error:
+                cure = "make it a writable folder, or name another by VIDEOCAP_ARTIFACTS or [pipeline] artifacts"
+                raise OSError(f"nothing can be kept in {self.root} ({error.strerror}): {cure}") from error
         return there["id"]
 
     def folder(self, stage: str, key: str) -> Path:

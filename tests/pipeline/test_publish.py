@@ -136,6 +136,12 @@ def test_the_folder_keeps_its_id_when_it_moves(artifacts, tmp_path):
     assert Artifacts(tmp_path / "moved").id == before
 
 
+def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"nothing can be kept in .*file .*VIDEOCAP_ARTIFACTS"):
+        _ = Artifacts(tmp_path / "file").id
+
+
 def test_files_outside_are_read_once_for_a_place_size_and_mtime(artifacts, tmp_path):
     a, b = tmp_path / "a", tmp_path / "b"
     a.write_text("a")
