@@ -9,6 +9,7 @@ A stage says which function `makes` its result, what that `reads` of the config,
 This file is imported where nothing may load torch: the functions' modules are imported when they run.
 """
 
+import json
 from pathlib import Path
 
 import luigi
@@ -17,15 +18,17 @@ from pydantic import model_validator
 from extract import config as extract_config
 from extract.config import OPENAI_MODELS, DataConfig
 from model import config as model_config
-from pipeline import console
+from pipeline import console, jobs
 from pipeline.config import BaseConfig, ConfigError, dump, load
+from pipeline.experiment import Experiment
 from pipeline.gather import Gather, Pack
-from pipeline.stage import Experiment, Need, Stage
+from pipeline.stage import Need, Stage
 from pipeline.stores import Item
 
 console.set_luigi_defaults()
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "demo.toml"
 SPLITS = ("train", "val", "test")
+WIDEST = 2048  # numbers in a row of features, of the encoders there are
 
 
 class Config(BaseConfig):
@@ -100,8 +103,11 @@ class DecodeShard(Pack):
 
     makes, by_version = "extract.extraction:decode_shard", True
     reads = ("decode", "encoder.pixels", "encoder.interpolation", "encoder.crop", "data.videos")
-    retry_field = "decode.retry_failed"
+    retry_field, holds = "decode.retry_failed", ("videos", "frames")
     uses = rendered
+
+    def largest(self) -> tuple[int, int]:
+        return self.config.decode.frames, 3 * self.config.encoder.pixels**2
 
 
 class EncoderPack(Pack):
@@ -134,7 +140,10 @@ class EmbedFramesShard(EncoderPack):
     makes, after = "extract.extraction:embed_frames_shard", DecodeShard
     reads = ("encoder", *DecodeShard.reads)
     weights_field, retry_field, keep_field = "encoder.weights", "decode.retry_failed", "decode.keep"
-    uses = rendered
+    uses, holds = rendered, ("videos", "rows")
+
+    def largest(self) -> tuple[int, int]:
+        return self.config.decode.frames, 2 * WIDEST
 
 
 class FrameFeatures(Gather):
@@ -157,7 +166,10 @@ class EmbedCaptionsShard(EncoderPack):
 
     makes, weights_field = "extract.extraction:embed_captions_shard", "text_encoder.weights"
     reads = ("text_encoder", "encoder.device", "encoder.precision", "encoder.batch_size")
-    bulk = 32  # a caption is one row, where a video has many
+    bulk, holds = 32, ("captions", "rows")  # a caption is one row, where a video has many
+
+    def largest(self) -> tuple[int, int]:
+        return 1, 2 * WIDEST
 
 
 class CaptionFeatures(Gather):
@@ -250,6 +262,13 @@ STAGES = (ToyWorld, Corpus, ToyClip, DecodeShard, EmbedFramesShard, FrameFeature
 STAGES += (Vocabulary, Train, Caption, Score, Report)
 
 
+def stages(config: Config) -> tuple[type[Stage], ...]:
+    """The stages that an experiment has, in order."""
+    toyclip = "toyclip" in (config.encoder.weights, config.text_encoder.weights)
+    left_out = {ToyWorld: config.data.videos is not None, ToyClip: not toyclip}
+    return tuple(stage for stage in STAGES if not left_out.get(stage))
+
+
 class Pipeline(luigi.Task):
     """The root: complete when Report is, and `runs/<experiment>` shows it."""
 
@@ -259,7 +278,8 @@ class Pipeline(luigi.Task):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         try:
-            self.experiment = Experiment(load(Config, Path(self.config), self.override))
+            config = load(Config, Path(self.config), self.override)
+            self.experiment = Experiment(config, stages(config))
             self.report = Report.of(self.experiment)
         except (ConfigError, OSError) as error:
             console.refuse(error)
@@ -267,21 +287,18 @@ class Pipeline(luigi.Task):
         self.task_id = f"Pipeline_{self.name}_{self.report.id}"
         if console.on_command_line():
             console.share_cores()
-            console.report_at_exit(self.experiment, self.stages(), lambda: bool(self.report.payload()), self.results)
-
-    def stages(self) -> list[type[Stage]]:
-        """The stages that this experiment has, in order."""
-        config = self.experiment.config
-        toyclip = "toyclip" in (config.encoder.weights, config.text_encoder.weights)
-        left_out = {ToyWorld: config.data.videos is not None, ToyClip: not toyclip}
-        return [stage for stage in STAGES if not left_out.get(stage)]
+            jobs.enter(self.experiment)
+            console.report_at_exit(self.experiment, lambda: bool(self.report.payload()), self.results)
 
     def requires(self) -> Report:
         return self.report
 
     def shown(self) -> tuple:
+        """What `runs/<experiment>` is to show: a name, a folder, and files of its own."""
         self.experiment.forget()
-        return self.name, self.report.payload(), dump(self.experiment.config)
+        texts = {"config.toml": dump(self.experiment.config)}
+        texts["made_of.json"] = json.dumps(self.experiment.made_of(), indent=1)
+        return self.name, self.report.payload(), texts
 
     def complete(self) -> bool:
         shown = self.shown()

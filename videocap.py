@@ -1,26 +1,46 @@
-"""The command line beside `luigi`: `videocap status`, `videocap score`. Thin: it calls functions of the packages."""
+"""The command line beside `luigi`. Thin: it calls functions of the packages."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 
+from rich.console import Console
+from rich.filesize import decimal
+from rich.markup import escape
+from rich.table import Column, Table
+
 import tasks
-from pipeline.config import ConfigError
-from pipeline.status import status
+from pipeline import garbage, jobs, reasons
+from pipeline.config import ConfigError, load
+from pipeline.console import code_changed
+from pipeline.experiment import artifacts_of
+from pipeline.gather import Pack
+from pipeline.status import status, why
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="videocap", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("status", help="per stage: fresh, stale or missing, and why")
-    command.add_argument("--config", default=str(tasks.DEFAULT_CONFIG), help="the experiment's config file")
-    command.add_argument("--override", default="", help='changes to it: "train.epochs=3 fusion.block=conv1d"')
-    command.add_argument("--json", action="store_true", help="for programs")
+    of_experiment = argparse.ArgumentParser(add_help=False)
+    of_experiment.add_argument("--config", default=str(tasks.DEFAULT_CONFIG), help="the experiment's config file")
+    of_experiment.add_argument("--override", default="", help='changes to it: "train.epochs=3 fusion.block=conv1d"')
+    of_experiment.add_argument("--json", action="store_true", help="for programs")
+
+    command = commands.add_parser("status", parents=[of_experiment], help="what a run would do, stage by stage")
     command.set_defaults(run=show_status)
+    command = commands.add_parser("why", parents=[of_experiment], help="why a stage is stale, field by field")
+    command.add_argument("stage", choices=[stage.__name__ for stage in tasks.STAGES], metavar="STAGE")
+    command.set_defaults(run=show_why)
+    stores = commands.add_parser("store", help="the artifacts folder").add_subparsers(dest="of", required=True)
+    command = stores.add_parser("gc", help="list what no experiment under runs/ and no running job needs")
+    command.add_argument("--config", default=str(tasks.DEFAULT_CONFIG), help="whose artifacts folder")
+    command.add_argument("--delete", action="store_true", help="delete it")
+    command.set_defaults(run=collect_garbage)
     command = commands.add_parser("score", help="score any captions against references")
     command.add_argument("captions", type=Path, help='JSON: [{"video_id": …, "caption": …}]')
     command.add_argument("references", type=Path, help="JSON: {video_id: [caption, …]}, or an MSR-VTT file")
@@ -38,28 +58,79 @@ def main(arguments: list[str] | None = None) -> int:
 def show_status(chosen: argparse.Namespace) -> int:
     """Print what a run would do."""
     root = tasks.Pipeline(config=chosen.config, override=chosen.override)
-    rows = status(root.experiment, root.stages())
+    experiment = root.experiment
+    rows = status(experiment)
     if chosen.json:
-        print(json.dumps(rows, indent=1, default=str))
+        print(json.dumps(rows, indent=1))
         return 0
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("stage", "state", "will run", "why", box=None, pad_edge=False)
+    table = Table("stage", "state", "runs", "made", "size", Column("why", overflow="fold"), box=None, pad_edge=False)
     for row in rows:
-        will = "yes" if row["will_run"] else "perhaps" if row["may_run"] else "no"
-        table.add_row(row["stage"], row["state"], will, "; ".join(map(_reason, row["reasons"])))
+        runs = "will" if row["will_run"] else "may" if row["may_run"] else "no"
+        size = decimal(row["size"]) if row["size"] else ""
+        table.add_row(
+            row["stage"], row["state"], runs, when(row["made"]), size, escape(reasons.sentence(row["reasons"]))
+        )
     Console().print(table)
-    print("Results:", root.experiment.artifacts.root / "runs" / root.name if root.complete() else "not complete")
+    for kind in experiment.order:
+        if issubclass(kind, Pack) and (ahead := kind.of(experiment).ahead()):
+            print(f"ahead: {kind.__name__}: {kind.of(experiment).amount_text(ahead)}")
+    print(code_changed(experiment), end="\n" * bool(code_changed(experiment)))
+    print("Results:", experiment.artifacts.root / "runs" / root.name if root.complete() else "not complete")
     return 0
 
 
-def _reason(reason: dict) -> str:
-    if reason["what"] == "config":
-        return f"{reason['field']}: {reason['old']} → {reason['new']}"
-    if reason["what"] == "input" and reason["new"] is None:
-        return f"waits for {reason['field']}"
-    return f"{reason['field']} changed"
+def show_why(chosen: argparse.Namespace) -> int:
+    """Print what has changed since a stage's nearest earlier result."""
+    root = tasks.Pipeline(config=chosen.config, override=chosen.override)
+    rows = {row["stage"]: row for row in status(root.experiment)}
+    if chosen.stage not in rows:
+        raise ValueError(f"this experiment has no stage {chosen.stage}; it has {', '.join(rows)}")
+    row = rows[chosen.stage]
+    stage = getattr(tasks, chosen.stage).of(root.experiment)
+    nearest = stage.nearest() if row["may_run"] else None
+    found = why(root.experiment, stage) if row["may_run"] else []
+    if chosen.json:
+        earlier = nearest and {"experiment": nearest.experiment, "made": nearest.created}
+        print(json.dumps(row | {"reasons": found, "nearest": earlier}, indent=1))
+        return 0
+    runs = "will run" if row["will_run"] else "may run" if row["may_run"] else "does not run"
+    print(f"{chosen.stage} is {row['state']} and {runs}.")
+    if nearest:
+        print(f"Against the nearest earlier result, of experiment {nearest.experiment}, {when(nearest.created)}:")
+    show_reasons(found)
+    return 0
+
+
+def show_reasons(found: list[reasons.Reason], indent: str = "  ") -> None:
+    """Print reasons, and under each what is behind it."""
+    for reason in found:
+        print(indent + reasons.text(reason))
+        show_reasons(reason.get("because", []), indent + "  ")
+
+
+def when(made: float | None) -> str:
+    """A moment, as a person reads it."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(made)) if made else ""
+
+
+def collect_garbage(chosen: argparse.Namespace) -> int:
+    """List what nothing needs, with sizes, and delete it if so asked."""
+    artifacts = artifacts_of(load(tasks.Config, Path(chosen.config)))
+    with jobs.exclusive(artifacts):
+        found = garbage.find(artifacts)
+        table = Table(
+            Column("place", overflow="fold"), "what", Column("size", justify="right"), box=None, pad_edge=False
+        )
+        for one in found:
+            table.add_row(escape(one.place), escape(one.what), decimal(one.size))
+            if chosen.delete:
+                one.delete()
+    total = decimal(sum(one.size for one in found))
+    if found:
+        Console().print(table)
+    done = "deleted" if chosen.delete else "to be had by --delete"
+    print(f"{total} {done} in {artifacts.root}" if found else f"nothing to delete in {artifacts.root}")
+    return 0
 
 
 def show_scores(chosen: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ import tasks
 from extract import shards
 from pipeline import publish
 from pipeline.config import load
-from pipeline.stage import Experiment
+from pipeline.experiment import Experiment
 
 CONFIG = """
 [data]

@@ -16,6 +16,8 @@ from pipeline import publish
 from pipeline.keys import digest, file_digest
 from pipeline.stores import Store
 
+MOST_RECORDS = 20  # of files outside: older ones are not looked at
+
 
 class Artifacts:
     """All results of all experiments that share a folder.
@@ -34,6 +36,7 @@ class Artifacts:
     def __init__(self, root: Path):
         self.root = Path(root).absolute()
         self._manifests: dict[Path, tuple] = {}
+        self._unread: dict[Path, list[str]] = {}
 
     @property
     def id(self) -> str:
@@ -121,6 +124,10 @@ class Artifacts:
         """The store of all shards that were made under a spec."""
         return Store(self.root / "stores" / f"{spec['stage']}-{digest(spec)[:16]}", spec)
 
+    def stores(self, stage: str = "*") -> list[Path]:
+        """The folders of all stores of a stage."""
+        return sorted((self.root / "stores").glob(f"{stage}-*"))
+
     @property
     def scratch(self) -> Path:
         return self.root / "scratch"
@@ -135,30 +142,52 @@ class Artifacts:
         Without `compute` no file is read: None unless all are known. With it, only the unknown ones are. Raises
         ValueError if a file has changed since `stat_file`.
         """
-        place = self.root / "sources" / f"{label}-{digest(stats)[:32]}.json"
+        place = self._record_of_files(label, stats)
         record = publish.read_json(place)
-        if record is None and compute:
-            earlier = sorted(place.parent.glob(f"{label}-*.json"), key=lambda path: path.stat().st_mtime)[-20:]
-            entries = [entry for path in earlier for entry in (publish.read_json(path) or {}).values()]
-            known = {tuple(entry["stat"]): entry["sha256"] for entry in entries}
-            record = {}
+        if record is None and (compute or not self.unread(label, stats)):
+            known, record = self._known_files(label), {}
             for name in tqdm(stats, f"read {label}", unit="file", disable=None if len(stats) > 1 else True):
-                sha256 = known.get(tuple(stats[name])) or file_digest(stats[name][0])
-                if stat_file(stats[name][0]) != stats[name]:
-                    raise ValueError(f"{stats[name][0]} has changed while this ran; run the same command again")
+                sha256 = known.get(tuple(stats[name]))
+                if sha256 is None:
+                    sha256 = file_digest(stats[name][0])
+                    if stat_file(stats[name][0]) != stats[name]:
+                        raise ValueError(f"{stats[name][0]} has changed while this ran; run the same command again")
                 record[name] = {"stat": stats[name], "sha256": sha256}
             publish.publish_json(place, record)
         return record and {name: entry["sha256"] for name, entry in record.items()}
 
-    def link_run(self, name: str, payload: Path, config: str) -> None:
-        """Let `runs/<name>` show a payload's files and `config.toml`; replaced as a whole."""
-        folder = self._run_folder(name, payload, config)
+    def unread(self, label: str, stats: dict[str, list]) -> list[str]:
+        """The names of files that are not on record with their path, size, mtime and inode; looked up once."""
+        place = self._record_of_files(label, stats)
+        if place not in self._unread:
+            known = self._known_files(label)
+            self._unread[place] = [name for name in stats if tuple(stats[name]) not in known]
+        return self._unread[place]
+
+    def _record_of_files(self, label: str, stats: dict[str, list]) -> Path:
+        return self.root / "sources" / f"{label}-{digest(stats)[:32]}.json"
+
+    def _known_files(self, label: str) -> dict[tuple, str]:
+        """sha256 of all files in the newest records, by path, size, mtime and inode."""
+        records = self.file_records(label)[:MOST_RECORDS]
+        entries = [entry for path in records for entry in (publish.read_json(path) or {}).values()]
+        return {tuple(entry["stat"]): entry["sha256"] for entry in entries}
+
+    def file_records(self, label: str) -> list[Path]:
+        """The records of files outside under a label, the newest first."""
+        records = (self.root / "sources").glob(f"{label}-*.json")
+        return sorted(records, key=lambda path: path.stat().st_mtime, reverse=True)
+
+    def link_run(self, name: str, payload: Path, texts: dict[str, str]) -> None:
+        """Let `runs/<name>` show a payload's files and, beside them, files of these texts; replaced as a whole."""
+        folder = self._run_folder(name, payload, texts)
         if not folder.is_dir():
             work = folder.with_name(f"{folder.name}.{publish.unique()}")
             work.mkdir(parents=True)
             for file in sorted(payload.iterdir()):
                 (work / file.name).symlink_to(os.path.relpath(file, work))
-            (work / "config.toml").write_text(config, encoding="utf-8")
+            for file, text in texts.items():
+                (work / file).write_text(text, encoding="utf-8")
             try:
                 os.rename(work, folder)
             except OSError:  # another process was first
@@ -167,16 +196,16 @@ class Artifacts:
         aside.symlink_to(folder.name)
         os.replace(aside, folder.with_name(name))
 
-    def run_is_linked(self, name: str, payload: Path, config: str) -> bool:
-        """Whether `runs/<name>` shows this payload and config."""
-        folder = self._run_folder(name, payload, config)
+    def run_is_linked(self, name: str, payload: Path, texts: dict[str, str]) -> bool:
+        """Whether `runs/<name>` shows this payload and these texts."""
+        folder = self._run_folder(name, payload, texts)
         try:
             return os.readlink(folder.with_name(name)) == folder.name and folder.is_dir()
         except OSError:
             return False
 
-    def _run_folder(self, name: str, payload: Path, config: str) -> Path:
-        shown = digest([payload.relative_to(self.root).as_posix(), config])
+    def _run_folder(self, name: str, payload: Path, texts: dict[str, str]) -> Path:
+        shown = digest([payload.relative_to(self.root).as_posix(), texts])
         return self.root / "runs" / f".{name}-{shown[:16]}"
 
 

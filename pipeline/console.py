@@ -16,8 +16,8 @@ from luigi.cmdline_parser import CmdlineParser
 
 from pipeline import runlog
 from pipeline.config import ConfigError
+from pipeline.experiment import Experiment
 from pipeline.gather import Pack
-from pipeline.stage import Experiment, Stage
 
 DEFAULTS = {
     # luigi.cfg is found only in the current folder, and Luigi's own lock refuses a second run of one command line
@@ -74,9 +74,7 @@ def share_cores() -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // workers)))
 
 
-def report_at_exit(
-    experiment: Experiment, stages: list[type[Stage]], done: Callable[[], bool], results: Callable[[], str]
-) -> None:
+def report_at_exit(experiment: Experiment, done: Callable[[], bool], results: Callable[[], str]) -> None:
     """At the end of a `luigi` command say what ran, what failed and where the results lie, and set its status.
 
     The status is 0 only if all asked for is `done` and nothing failed; Luigi alone ends good runs on a luigid with 10
@@ -92,7 +90,9 @@ def report_at_exit(
             experiment.forget()
             events = runlog.read(experiment.artifacts.root)
             good = done() and not any(event["event"] == "failed" for event in events)
-            print("\n".join(["", *runlog.summary(events, _reached(experiment, stages, good))]))
+            print("\n".join(["", *runlog.summary(events, _reached(experiment, good))]))
+            if changed := code_changed(experiment):
+                print(changed)
             print(results() if good else "Not done. The same command goes on where this run stopped.")
         except Exception:
             traceback.print_exc()
@@ -105,10 +105,17 @@ def report_at_exit(
     atexit.register(last_words)
 
 
-def _reached(experiment: Experiment, stages: list[type[Stage]], done: bool) -> dict[str, bool]:
+def code_changed(experiment: Experiment) -> str:
+    """A line that names the stages whose code has changed since their results were made, if there are any."""
+    changed = [stage.__name__ for stage in experiment.order if stage.of(experiment).code_changed()]
+    cure = "raise their `version` in tasks.py if the results are to change"
+    return f"code changed since, not rerun: {', '.join(changed)} ({cure})" if changed else ""
+
+
+def _reached(experiment: Experiment, done: bool) -> dict[str, bool]:
     """Whether each stage is complete; packs are if the stage behind them, which gathers them, is."""
     reached, behind = {}, done
-    for stage in reversed(stages):
+    for stage in reversed(experiment.order):
         if not issubclass(stage, Pack):
             behind = done or stage.of(experiment).complete()
         reached[stage.__name__] = behind

@@ -5,6 +5,7 @@ A pack is a request: it is complete when its items are covered, by whatever shar
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from functools import cached_property
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import luigi
+from rich.filesize import decimal
 
-from pipeline import publish, runlog
+from pipeline import jobs, publish, runlog
 from pipeline.artifacts import stat_or_none
 from pipeline.keys import digest
+from pipeline.reasons import Earlier, Reason, differences, sentence, waiting
 from pipeline.stage import Stage
 from pipeline.stores import Item, Store
 
@@ -31,6 +34,10 @@ class Pack(Stage):
     """The pack whose shards this one reads."""
     then: ClassVar[type[Pack] | None] = None
     """The pack that reads this one's shards; set by that one."""
+    gather: ClassVar[type[Gather]]
+    """The stage that asks for the packs; set by that one."""
+    holds: ClassVar[tuple[str, str]] = ("items", "rows")
+    """What a person calls its items and their rows."""
     retry_field: ClassVar[str | None] = None
     """The config field that holds the retry number, if items can fail."""
     keep_field: ClassVar[str | None] = None
@@ -45,6 +52,10 @@ class Pack(Stage):
         super().__init_subclass__(**kwargs)
         if cls.after is not None:
             cls.after.then = cls
+
+    def largest(self) -> tuple[int, int]:
+        """The most rows that an item has, and the most bytes of a row."""
+        return 1, 0
 
     def write(self, path: Path, key: str, items: list[Item]) -> dict:
         """Call `makes`, which for a pack is `function(path, config, key, spec, items, part, **inputs)`."""
@@ -93,29 +104,82 @@ class Pack(Stage):
     def retry(self) -> int:
         return self.field(self.retry_field) if self.retry_field else 0
 
-    def make_recipe(self) -> dict | None:
-        recipe = super().make_recipe()
-        if recipe and self.after:
-            recipe["after"] = {self.after.__name__: self.after.version}
-        return recipe
+    def draft(self) -> dict:
+        return super().draft() | ({"after": {self.after.__name__: self.after.version}} if self.after else {})
 
     def requires(self) -> list[Stage]:
         if self.after is None or not self.items or self.complete():
             return super().requires()
         return [*super().requires(), self.after.pack(self, self.plan, self.number, self.items)]
 
-    def missing(self) -> list[Item]:
-        """The items that no shard holds, here or in the store behind, and that have not failed at this retry number."""
+    def missing(self, items: list[Item]) -> list[Item]:
+        """Of these, what no shard holds, here or in the store behind, and what has not failed at this retry number."""
         settled = [stage.of(self).store.index() for stage in (type(self), self.then) if stage]
-        return [item for item in self.items if not any(index.settled(item[1], self.retry) for index in settled)]
+        return [item for item in items if not any(index.settled(item[1], self.retry) for index in settled)]
 
     def complete(self) -> bool:
-        return self.recipe() is not None and not (self.items and self.missing())
+        return self.recipe() is not None and not (self.items and self.missing(self.items))
+
+    def ahead(self) -> list[Item] | None:
+        """All items that are still to be computed; None while that is not known."""
+        wanted = self.gather.of(self).items() if self.key() else None
+        if wanted is None:
+            return None
+        lacking = [item for item in dict.fromkeys(wanted) if not self.store.index().settled(item[1], self.retry)]
+        if not lacking:
+            return []
+        return None if self.then and self.then.of(self).key() is None else self.missing(lacking)
+
+    def amount(self, items: list[Item]) -> dict[str, int]:
+        """{"items", "rows", "bytes"} that these items come to, at most."""
+        rows, row_bytes = self.largest()
+        return {"items": len(items), "rows": len(items) * rows, "bytes": len(items) * rows * row_bytes}
+
+    def amount_text(self, items: list[Item]) -> str:
+        """What these items come to, for a person."""
+        amount = self.amount(items)
+        return f"{amount['items']} {self.holds[0]} ({amount['rows']} {self.holds[1]}, {decimal(amount['bytes'])})"
+
+    def todo(self) -> bool | None:
+        ahead = self.ahead()
+        return None if ahead is None else bool(ahead)
+
+    def dropped(self) -> bool:
+        items = self.gather.of(self).items() if self.key() else None
+        return bool(items) and not all(self.store.index().settled(source, self.retry) for _, source in items)
+
+    def made(self) -> float | None:
+        newest = self.store.newest() if self.key() else None
+        return newest and newest["created"]
+
+    def size(self) -> int:
+        return self.store.index().size if self.key() else 0
+
+    def place(self) -> str | None:
+        return self.key() and self.store.folder.relative_to(self.artifacts.root).as_posix()
+
+    def earlier(self) -> list[Earlier]:
+        stores = map(Store.open, self.artifacts.stores(self.name))
+        found = [Earlier.of({"recipe": store.spec, **store.newest()}) for store in stores if store and store.newest()]
+        return sorted(found, key=lambda one: one.created, reverse=True)
+
+    def reasons(self) -> list[Reason]:
+        """What differs from the nearest earlier spec; if nothing does, how many items are held of those wanted."""
+        ahead, found = self.ahead(), super().reasons()
+        if found or ahead is None:
+            return found or waiting(self.gather.of(self).draft())
+        wanted = len(set(self.gather.of(self).items()))
+        lack = {"what": "items", "field": self.name, "old": wanted - len(ahead), "new": wanted}
+        return [lack] if ahead and self.store.newest() else []
+
+    def code_changed(self) -> bool:
+        made_by = self.store.index().codes if self.key() else set()
+        return not self.counts_code() and bool(made_by - {None, self.code()})
 
     def run(self) -> None:
         self.experiment.forget()
         with self.artifacts.lock(f"{self.name}-{self.id}"):
-            missing = self.missing()
+            missing = self.missing(self.items)
             if missing:
                 self.log("start", items=len(missing))
                 started = time.time()
@@ -144,6 +208,12 @@ class Gather(Stage):
     most_failures: ClassVar[str | None] = None
     """The config field that holds the largest share of failed items."""
     _wanted: tuple[dict, dict] | None = None
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        pack: type[Pack] | None = cls.packs
+        while pack:
+            pack.gather, pack = cls, pack.after
 
     def wanted_in(self, files: dict[str, Path]) -> dict[str, list[Item]]:
         """The items of each part (a split), read from the files that `needs()` names."""
@@ -175,44 +245,84 @@ class Gather(Stage):
         return [*super().requires(), *self.packs.of(self).requires()]
 
     def ready(self) -> bool:
-        return self._basis() is not None and self.wanted() is not None
+        """Whether it is known which items are wanted, and under which spec."""
+        return self.key() is not None and self.wanted() is not None
 
-    def items(self) -> list[Item]:
-        return [item for part in self.wanted().values() for item in part]
+    def items(self) -> list[Item] | None:
+        """The items of all parts; None while the inputs are not there."""
+        wanted = self.wanted()
+        return None if wanted is None else [item for part in wanted.values() for item in part]
 
-    def make_recipe(self) -> dict | None:
-        recipe = super().make_recipe()
-        spec = self.packs.of(self).recipe()
-        return recipe and spec and {**recipe, "config": spec["config"], "spec": digest(spec)}
-
-    def _basis(self) -> str | None:
-        """Digest of what is wanted; None while an input has no identity."""
+    def key(self) -> str | None:
+        """Digest of the spec, of what is wanted, and of the retry number; None while an input has no identity."""
         inputs = [stage.of(self).identity(part) for stage, part in self.needs().values()]
-        known = self.packs.of(self).recipe() is not None and None not in inputs
-        return digest([inputs, self.retry]) if known else None
+        if self.packs.of(self).recipe() is None or None in inputs:
+            return None
+        return digest([self.store.spec_digest, inputs, self.retry])
+
+    def waits_for(self) -> set[type[Stage]]:
+        return super().waits_for() | self.packs.of(self).waits_for()
+
+    def place(self) -> str | None:
+        return self.key() and self._record().relative_to(self.artifacts.root).as_posix()
+
+    def todo(self) -> bool | None:
+        known = self._known()
+        return None if known is None else not known["settled"]
+
+    def made(self) -> float | None:
+        return self.packs.of(self).made()
+
+    def nearest(self) -> Earlier | None:
+        return self.packs.of(self).nearest()
+
+    def reasons(self) -> list[Reason]:
+        """Those of its packs, and the inputs that it waits for."""
+        found = self.packs.of(self).reasons()
+        return found + [reason for reason in waiting(self.draft()) if reason not in found]
+
+    def since(self, part: str, identity: str) -> list[Reason]:
+        """What differs from the spec and the rows that had this identity; nothing if they are not on record."""
+        for store in filter(None, map(Store.open, self.artifacts.stores(self.packs.__name__))):
+            for place in (store.folder / "gathers").glob("[!.]*.json"):
+                before = (publish.read_json(place) or {}).get(part, [])
+                if digest({"spec": store.spec_digest, "rows": before}) == identity:
+                    return [*differences(store.spec, self.packs.of(self).draft()), *self._other_rows(part, before)]
+        return []
+
+    def _other_rows(self, part: str, before: list[list[str]]) -> list[Reason]:
+        now = {tuple(item) for item in self.held()[part]} if self.todo() is False else None
+        if now is None or now == (old := set(map(tuple, before))):
+            return []
+        names = {"gone": sorted(name for name, _ in old - now), "added": sorted(name for name, _ in now - old)}
+        return [{"what": "items", "field": f"{self.name}:{part}", "old": len(old), "new": len(now), **names}]
 
     def _record(self) -> Path:
         """Where the gather records what it last held: {part: [[id, digest], …]}."""
-        return self.store.folder / "gathers" / f"{self._basis()[:32]}.json"
+        return self.store.folder / "gathers" / f"{self.key()[:32]}.json"
 
     def _known(self) -> dict | None:
-        """{"settled": whether nothing is missing, "identities": by part}, as recorded rows and shards say.
+        """What recorded rows and shards say.
 
-        Remembered in the store under the names of its files, so that a run that has nothing to do reads no table
-        of items and no manifest. None while nothing is recorded.
+        {"recorded": whether a run has gathered this, "settled": whether no item is missing, "identities": of the
+        rows of each part, null where the gather has neither been recorded nor is settled}. Remembered in the store
+        under the names of its files, so that a run that has nothing to do reads no table of items and no manifest.
         """
-        if self._basis() is None or (recorded := stat_or_none(self._record())) is None:
+        if self.key() is None:
             return None
+        recorded = stat_or_none(self._record())
         names = [name for name in self.store.names() if name.endswith((".h5", ".json"))]
-        memo = self.store.folder / "memo" / f"{digest([self._basis(), recorded, sorted(names)])[:32]}.json"
+        memo = self.store.folder / "memo" / f"{digest([self.key(), recorded, sorted(names)])[:32]}.json"
         known = publish.read_json(memo)
         if known is None and self.ready():
-            rows, before = self.held(), publish.read_json(self._record())
-            for part in rows:
+            rows, settled = self.held(), self.settled()
+            before = publish.read_json(self._record()) or {}
+            for part in before:
                 if not {source for _, source in before[part]} <= {source for _, source in rows[part]}:
                     rows[part] = before[part]
             identities = {part: digest({"spec": self.store.spec_digest, "rows": rows[part]}) for part in rows}
-            known = publish.publish_json(memo, {"settled": self.settled(), "identities": identities})
+            known = {"recorded": bool(before), "settled": settled}
+            known = publish.publish_json(memo, known | {"identities": identities if before or settled else None})
         return known
 
     def held(self) -> dict[str, list[list[str]]]:
@@ -226,7 +336,7 @@ class Gather(Stage):
         If rows have gone since the gather recorded them, what it recorded: deleting features makes nothing stale.
         """
         known = self._known()
-        return known and known["identities"][part]
+        return known and known["identities"] and known["identities"][part]
 
     def result(self, part: str) -> dict[str, Path]:
         """The shard that holds each item of a part, by source digest; items without rows are left out."""
@@ -239,7 +349,7 @@ class Gather(Stage):
 
     def complete(self) -> bool:
         known = self._known()
-        return known is not None and known["settled"]
+        return known is not None and known["recorded"] and known["settled"]
 
     def run(self) -> Iterator[list[luigi.Task]]:
         """Yield the packs of the plan as one list, and of the next plan should rows go missing meanwhile.
@@ -247,12 +357,16 @@ class Gather(Stage):
         Luigi starts this anew after each yield, which finds the same plans.
         """
         self.experiment.forget()
+        if not self.experiment.needs(self):
+            return
         if not self.ready():
             raise ValueError(f"{self.name}: an input has changed while this ran; run the same command again")
         attempt = 0
         while not self.settled():
             if attempt == 0:
-                self.log("start", items=len(self.items()))
+                self.log("start", items=len(self.items()), why=sentence(self.reasons()))
+                self._announce()
+                jobs.note(self.experiment)
             if attempt == 100:
                 raise ValueError(f"{self.name}: shards disappear as fast as they are made from {self.store.folder}")
             size = self.experiment.config.pipeline.shard_size * self.packs.bulk
@@ -266,6 +380,32 @@ class Gather(Stage):
         started = [e for e in runlog.read(self.artifacts.root) if e["stage"] == self.name and e["event"] == "start"]
         if started:
             self.log("ran", items=len(self.items()), seconds=round(time.time() - started[0]["time"], 3))
+
+    def chain(self) -> list[Pack]:
+        """Its packs, in the order in which they run."""
+        packs = [self.packs.of(self)]
+        while packs[0].after:
+            packs.insert(0, packs[0].after.of(self))
+        return packs
+
+    def _announce(self) -> None:
+        """Say what is ahead; raises ValueError if the disk is too small for it."""
+        *before, last = self.chain()
+        drops = last.keep_field is not None and not last.field(last.keep_field)
+        # of what is dropped once it has been read, a few shards lie there at a time
+        few = 2 * self.experiment.config.pipeline.shard_size * last.bulk
+        need = last.amount(last.ahead())["bytes"]
+        need += sum(pack.amount(pack.ahead()[: few if drops else None])["bytes"] for pack in before)
+        free = shutil.disk_usage(self.artifacts.root).free
+        work = "; ".join(f"{pack.name} {pack.amount_text(pack.ahead())}" for pack in [*before, last])
+        print(f"{self.name}: ahead are {work}. {decimal(free)} of disk are free.", flush=True)
+        if need > free:
+            can_drop = last.keep_field is not None and not drops
+            raise ValueError(
+                f"up to {decimal(need)} are to be written, and {self.artifacts.root} has {decimal(free)} free: make "
+                "room, or keep the artifacts on a larger disk"
+                + (f", or let go what has been read: --override {last.keep_field}=false" if can_drop else "")
+            )
 
     def failures(self) -> list[dict]:
         """The items without rows: [{"id", "digest", "reason", "retry"}], sorted by id."""

@@ -38,7 +38,7 @@ def read(artifacts: Path) -> list[dict]:
 
 
 def summary(events: list[dict], stages: dict[str, bool]) -> list[str]:
-    """One line a stage: ran, reused or failed, and seconds; then warnings and failures.
+    """One line a stage: ran, reused or failed, seconds, and why it ran; then warnings and failures.
 
     Args:
         events: of this run.
@@ -63,7 +63,8 @@ def summary(events: list[dict], stages: dict[str, bool]) -> list[str]:
             outcome = "not reached"
         shards = f" {len(ran)} shards," if len(ran) > 1 else ""
         seconds = f"{shards} {sum(event['seconds'] for event in ran):.1f} s" if ran else ""
-        lines.append(f"  {stage:<20} {outcome:<12}{seconds}".rstrip())
+        why = next((event["why"] for event in mine if event.get("why")), "") if ran else ""
+        lines.append(f"  {stage:<20} {outcome:<12}{seconds:<20}{why}".rstrip())
     failed = any(event["event"] == "failed" for event in events)
     for kind in ("warning", "failed"):
         said = [f"{event['stage']}: {event['reason']}" for event in events if event["event"] == kind]

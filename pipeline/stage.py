@@ -7,7 +7,6 @@ outside (`sources()`), and which function `makes` its result: `function(folder, 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 import shutil
@@ -21,57 +20,11 @@ from typing import Any, ClassVar, Self
 
 import luigi
 
-from pipeline import runlog
+from pipeline import jobs, reasons, runlog
 from pipeline.artifacts import Artifacts, stat_file
-from pipeline.config import BaseConfig, View, fields
+from pipeline.config import View
+from pipeline.experiment import Experiment, ExperimentParameter
 from pipeline.keys import canonical, code_digest, digest, file_digest
-from pipeline.stores import Store
-
-
-class Experiment:
-    """What the stages of one run share: the config, the artifacts folder, and the stages made so far."""
-
-    known: ClassVar[dict[str, Experiment]] = {}
-
-    def __init__(self, config: BaseConfig):
-        self.config = config
-        self.roles = fields(type(config))
-        configured = os.environ.get("VIDEOCAP_ARTIFACTS") or config.pipeline.artifacts or "artifacts"
-        self.artifacts = Artifacts(Path(configured).expanduser())
-        self.stages: dict[type, Stage] = {}
-        self.recipes: dict[type, dict | None] = {}
-        self.keys: dict[type, str] = {}
-        self.stats: dict[type, dict] = {}
-        self.digests: dict[type, dict | None] = {}
-        self.stores: dict[str, Store] = {}
-        self.token = digest([config.model_dump(mode="json"), str(self.artifacts.root)])
-        Experiment.known[self.token] = self
-
-    def forget(self) -> None:
-        """Compute keys anew: what ran since may have changed the identity of an input."""
-        self.recipes.clear()
-        self.keys.clear()
-
-
-class ExperimentParameter(luigi.Parameter):
-    """Hands the experiment from task to task; no part of a task's id.
-
-    Luigi sends tasks that are yielded by a run to its scheduler as strings, and makes them anew from these in
-    the same process: so an experiment goes as a token that this process, or the one that forked it, knows.
-    """
-
-    def __init__(self):
-        super().__init__(significant=False, description="set by the task that requires this one")
-
-    def serialize(self, value: Experiment) -> str:
-        return value.token
-
-    def parse(self, text: str) -> Experiment:
-        return Experiment.known[text]
-
-    def _warn_on_wrong_param_type(self, name: str, value: Any) -> None:
-        """Luigi expects strings."""
-
 
 Need = tuple[type["Stage"], str]  # a stage, and the part of its result (a file, a split)
 
@@ -129,9 +82,11 @@ class Stage(luigi.Task):
         return self.payload() is not None
 
     def run(self) -> None:
-        """Make and publish the artifact, unless it turns out to be there: early cutoff, or another process."""
+        """Make and publish the artifact, unless early cutoff or another process left nothing to do."""
         self.digests(compute=True)
         self.experiment.forget()
+        if not self.experiment.needs(self):
+            return
         recipe = self.recipe()
         if recipe is None:
             raise ValueError(f"{self.name}: an input has changed while this ran; run the same command again")
@@ -139,11 +94,13 @@ class Stage(luigi.Task):
         if self.artifacts.payload(self.name, key) is None:
             with self.artifacts.lock(f"{self.name}-{key}"):
                 if self.artifacts.payload(self.name, key) is None:
-                    self.log("start", key=key)
+                    self.log("start", key=key, why=reasons.sentence(self.reasons()))
                     started = time.time()
                     self.artifacts.publish(self.name, key, recipe, self._make, self.provenance())
                     self.log("ran", key=key, seconds=round(time.time() - started, 3))
                     shutil.rmtree(self.scratch(), ignore_errors=True)
+        self.experiment.forget()
+        jobs.note(self.experiment)
 
     def on_failure(self, exception: Exception) -> str:
         # an error with a message for a person needs no traceback in the last lines; the log keeps it
@@ -202,29 +159,32 @@ class Stage(luigi.Task):
         """All that decides the output, as JSON; None while an input has no identity yet."""
         recipes = self.experiment.recipes
         if recipes.get(type(self)) is None:
-            recipes[type(self)] = self.make_recipe()
+            draft = self.draft()
+            unknown = draft.get("outside", {}) is None or None in draft["inputs"].values()
+            recipes[type(self)] = None if unknown else draft
         return recipes[type(self)]
 
-    def make_recipe(self) -> dict | None:
-        inputs = {}
-        for stage, part in self.needs().values():
-            identity = stage.of(self).identity(part)
-            if identity is None:
-                return None
-            inputs[f"{stage.__name__}:{part}" if part else stage.__name__] = identity
-        outside = self.digests()
-        if outside is None:
-            return None
+    def draft(self) -> dict:
+        """The recipe, with None for each input that has no identity yet, and for sources that were not read yet."""
+        inputs = {part_name(stage, part): stage.of(self).identity(part) for stage, part in self.needs().values()}
         recipe = {"stage": self.name, "version": self.version, "config": self.what(), "inputs": inputs}
-        recipe |= {"outside": outside} if outside else {}
+        recipe |= {"outside": self.digests()} if self.stats() else {}
         if self.counts_code():
-            recipe["code"] = code_digest(self.makes.split(":")[0])
+            recipe["code"] = self.code()
         return json.loads(canonical(recipe))  # as it reads back from a manifest
+
+    def code(self) -> str | None:
+        """Digest of the code that makes the result; None for a stage that only gathers."""
+        return code_digest(self.makes.split(":")[0]) if self.makes else None
 
     def counts_code(self) -> bool:
         """Whether the hash of the code is in the key; `[pipeline] code` decides for all stages or leaves it to each."""
         mode = self.experiment.config.pipeline.code
         return bool(self.makes) and (mode == "strict" or (mode == "auto" and not self.by_version))
+
+    def waits_for(self) -> set[type[Stage]]:
+        """The stages whose results have no identity yet."""
+        return {stage for stage, part in self.needs().values() if stage.of(self).identity(part) is None}
 
     def key(self) -> str | None:
         recipe, keys = self.recipe(), self.experiment.keys
@@ -250,6 +210,68 @@ class Stage(luigi.Task):
         """The folder of the stage's files, or None if it is not done."""
         key = self.key()
         return self.artifacts.payload(self.name, key) if key else None
+
+    def place(self) -> str | None:
+        """Where the result lies, from the artifacts folder; None while the key is not known."""
+        return self.key() and f"{self.name}/{self.key()}"
+
+    # -- what a person asks
+
+    def todo(self) -> bool | None:
+        """Whether a run of it would have something to make; None while that is not known."""
+        return None if self.key() is None else not self.complete()
+
+    def dropped(self) -> bool:
+        """Whether results that nobody needs any more are gone."""
+        return False
+
+    def earlier(self) -> list[reasons.Earlier]:
+        """What was made before, under whatever keys, the newest first."""
+        return [reasons.Earlier.of(manifest) for manifest in self.artifacts.newest(self.name)]
+
+    def nearest(self) -> reasons.Earlier | None:
+        """The earlier result whose recipe differs least from the present one."""
+        return reasons.nearest(self.earlier(), self.draft())
+
+    def reasons(self) -> list[reasons.Reason]:
+        """What differs from the nearest earlier result, and what the stage waits for."""
+        draft, nearest = self.draft(), self.nearest()
+        found = reasons.differences(nearest.recipe, draft) if nearest else reasons.waiting(draft)
+        for reason in found:
+            if reason["field"] == "files" and reason["new"] is None:
+                reason["unread"] = self.unread()
+        return found
+
+    def since(self, part: str, identity: str) -> list[reasons.Reason]:
+        """What differs from the earlier result a part of which had this identity; nothing if there is none."""
+        draft = self.draft()
+        found = [
+            reasons.Earlier.of(manifest)
+            for manifest in self.artifacts.newest(self.name)
+            if identity in (manifest["key"], manifest["content"], manifest["files"].get(part, {}).get("sha256"))
+        ]
+        nearest = reasons.nearest(found, draft)
+        return reasons.differences(nearest.recipe, draft) if nearest else []
+
+    def made(self) -> float | None:
+        """When the result was made, in seconds since 1970."""
+        manifest = self.manifest()
+        return manifest and manifest["created"]
+
+    def size(self) -> int:
+        """Bytes of the result."""
+        manifest = self.manifest()
+        return sum(file["size"] for file in manifest["files"].values()) if manifest else 0
+
+    def unread(self) -> list[str]:
+        """The sources that are new, touched or moved, so that they are to be read again."""
+        return self.artifacts.unread(self.name, {n: s for n, s in self.stats().items() if not isinstance(s, str)})
+
+    def code_changed(self) -> bool:
+        """Whether the code that made the result is not today's, and was not meant to make it stale."""
+        manifest = self.manifest()
+        made_by = manifest and manifest["provenance"].get("code")
+        return bool(made_by) and not self.counts_code() and made_by != self.code()
 
     # -- what the function is called with
 
@@ -288,7 +310,13 @@ class Stage(luigi.Task):
     def provenance(self) -> dict[str, Any]:
         """How the artifact was made, which is not in the key: `how` fields, host, versions."""
         how = {key: value for key, value in self.config.items().items() if self.experiment.roles[key] == "how"}
-        return {"how": how, "host": platform.node(), "process": runlog.PROCESS, "versions": versions()}
+        origin = {"experiment": self.experiment.config.experiment.name, "host": platform.node()}
+        return {"how": how, **origin, "process": runlog.PROCESS, "code": self.code(), "versions": versions()}
+
+
+def part_name(stage: type[Stage], part: str) -> str:
+    """How a recipe calls a part of a stage's result."""
+    return f"{stage.__name__}:{part}" if part else stage.__name__
 
 
 @cache

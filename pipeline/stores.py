@@ -26,6 +26,10 @@ class Index:
 
     rows: dict[str, Path] = field(default_factory=dict)
     failures: dict[str, dict] = field(default_factory=dict)
+    codes: set[str | None] = field(default_factory=set)
+    """Digests of the code that made the shards."""
+    size: int = 0
+    """Bytes of all shards."""
 
     def settled(self, source: str, retry: int) -> bool:
         """Whether an item has its rows, or failed at this retry number or a later one."""
@@ -42,6 +46,27 @@ class Store:
         self._known: dict[str, dict] = {}
         self._names: set[str] | None = None
         self._index = Index()
+
+    @classmethod
+    def open(cls, folder: Path) -> Store | None:
+        """The store in a folder, or None if the folder does not say of what spec."""
+        about = publish.read_json(folder / "store.json")
+        spec = about.get("spec") if isinstance(about, dict) else None
+        return cls(folder, spec) if isinstance(spec, dict) else None
+
+    def manifests(self) -> dict[str, dict]:
+        """The manifests of all shards, by their file's name."""
+        self.index()
+        return {name: self._known[name] for name in sorted(self._known.keys() & self._names)}
+
+    def newest(self) -> dict | None:
+        """The manifest of the shard that was made last."""
+        return max(self.manifests().values(), key=lambda manifest: manifest["created"], default=None)
+
+    def files(self, chosen: Callable[[dict], bool] = lambda manifest: True) -> list[Path]:
+        """The files of the shards whose manifest is `chosen`, in the order to delete them: a manifest first."""
+        shards = {name: manifest for name, manifest in self.manifests().items() if chosen(manifest)}
+        return [self.folder / name for one in shards.items() for name in (one[0], one[1]["payload"])]
 
     def names(self) -> set[str]:
         """The names of all files in the folder."""
@@ -63,6 +88,8 @@ class Store:
             if manifest["payload"] in names:
                 for source in manifest["digests"]:
                     index.rows.setdefault(source, self.folder / manifest["payload"])
+                index.codes.add(manifest["provenance"].get("code"))
+                index.size += manifest["size"]
             for failure in manifest["failures"]:
                 known = index.failures.setdefault(failure["digest"], failure)
                 if failure["retry"] > known["retry"]:
@@ -128,11 +155,8 @@ class Store:
 
     def drop(self, chosen: Callable[[dict], bool]) -> None:
         """Delete the shards whose manifest is `chosen`, manifest first."""
-        for place in sorted(self.folder.glob("[!.]*.json")):
-            manifest = self._manifest(place.name)
-            if manifest and chosen(manifest):
-                place.unlink(missing_ok=True)
-                (self.folder / manifest["payload"]).unlink(missing_ok=True)
+        for path in self.files(chosen):
+            path.unlink(missing_ok=True)
 
     def plan(self, items: Sequence[Item], retry: int, attempt: int, shard_size: int) -> tuple[Path, list[list[Item]]]:
         """The packs that complete these items, and their file: decided once, by the first who asks, for all.
@@ -158,6 +182,8 @@ def _is_manifest(value: object) -> bool:
     return (
         isinstance(value, dict)
         and all(isinstance(value.get(name), str) for name in texts)
+        and all(isinstance(value.get(name), int | float) for name in ("size", "created"))
+        and isinstance(value.get("provenance"), dict)
         and all(isinstance(value.get(name), list) for name in lists)
         and Path(value["payload"]).name == value["payload"]
         and all(isinstance(digest, str) for digest in value["digests"])

@@ -6,7 +6,7 @@ import pytest
 
 import tasks
 from pipeline.config import fields, load
-from pipeline.stage import Experiment
+from pipeline.experiment import Experiment
 
 DEMO = tasks.DEFAULT_CONFIG.read_text()
 FOLDER = """

@@ -178,9 +178,10 @@ def test_a_run_shows_its_results_and_moves_with_the_folder(artifacts, tmp_path):
     artifacts.publish("Report", "l", {}, make("two"), {})
     for key, config in (("k", "x"), ("l", "y"), ("k", "x"), ("k", "z")):
         payload = artifacts.payload("Report", key)
-        assert not artifacts.run_is_linked("demo", payload, config)
-        artifacts.link_run("demo", payload, config)
-        assert artifacts.run_is_linked("demo", payload, config)
+        texts = {"config.toml": config}
+        assert not artifacts.run_is_linked("demo", payload, texts)
+        artifacts.link_run("demo", payload, texts)
+        assert artifacts.run_is_linked("demo", payload, texts)
     os.rename(artifacts.root, tmp_path / "moved")
     assert (tmp_path / "moved" / "runs" / "demo" / "result.txt").read_text() == "one"
     assert (tmp_path / "moved" / "runs" / "demo" / "config.toml").read_text() == "z"
