@@ -9,7 +9,6 @@ A stage says which function `makes` its result, what that `reads` of the config,
 This file is imported where nothing may load torch: the functions' modules are imported when they run.
 """
 
-import json
 from pathlib import Path
 
 import luigi
@@ -18,10 +17,11 @@ from pydantic import model_validator
 from extract import config as extract_config
 from extract.config import OPENAI_MODELS, DataConfig
 from model import config as model_config
-from pipeline import console, jobs
-from pipeline.config import BaseConfig, ConfigError, dump, load
-from pipeline.experiment import Experiment
-from pipeline.gather import Gather, Pack
+from pipeline import console
+from pipeline.config import BaseConfig
+from pipeline.gather import Gather
+from pipeline.pack import Pack
+from pipeline.root import Root
 from pipeline.stage import Need, Stage
 from pipeline.stores import Item
 
@@ -262,55 +262,19 @@ STAGES = (ToyWorld, Corpus, ToyClip, DecodeShard, EmbedFramesShard, FrameFeature
 STAGES += (Vocabulary, Train, Caption, Score, Report)
 
 
-def stages(config: Config) -> tuple[type[Stage], ...]:
-    """The stages that an experiment has, in order."""
-    toyclip = "toyclip" in (config.encoder.weights, config.text_encoder.weights)
-    left_out = {ToyWorld: config.data.videos is not None, ToyClip: not toyclip}
-    return tuple(stage for stage in STAGES if not left_out.get(stage))
-
-
-class Pipeline(luigi.Task):
+class Pipeline(Root):
     """The root: complete when Report is, and `runs/<experiment>` shows it."""
 
+    sections = Config
     config = luigi.Parameter(default=str(DEFAULT_CONFIG), description="the experiment's config file")
-    override = luigi.Parameter(default="", description='changes to it: "train.epochs=3 fusion.block=conv1d"')
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        try:
-            config = load(Config, Path(self.config), self.override)
-            self.experiment = Experiment(config, stages(config))
-            self.report = Report.of(self.experiment)
-        except (ConfigError, OSError) as error:
-            console.refuse(error)
-        self.name = self.experiment.config.experiment.name
-        self.task_id = f"Pipeline_{self.name}_{self.report.id}"
-        if console.on_command_line():
-            console.share_cores()
-            jobs.enter(self.experiment)
-            console.report_at_exit(self.experiment, lambda: bool(self.report.payload()), self.results)
-
-    def requires(self) -> Report:
-        return self.report
-
-    def shown(self) -> tuple:
-        """What `runs/<experiment>` is to show: a name, a folder, and files of its own."""
-        self.experiment.forget()
-        texts = {"config.toml": dump(self.experiment.config)}
-        texts["made_of.json"] = json.dumps(self.experiment.made_of(), indent=1)
-        return self.name, self.report.payload(), texts
-
-    def complete(self) -> bool:
-        shown = self.shown()
-        return shown[1] is not None and self.experiment.artifacts.run_is_linked(*shown)
-
-    def run(self) -> None:
-        self.experiment.artifacts.link_run(*self.shown())
+    def stages(self, config: Config) -> tuple[type[Stage], ...]:
+        toyclip = "toyclip" in (config.encoder.weights, config.text_encoder.weights)
+        left_out = {ToyWorld: config.data.videos is not None, ToyClip: not toyclip}
+        return tuple(stage for stage in STAGES if not left_out.get(stage))
 
     def results(self) -> str:
-        """The scores and where everything lies, for a person."""
         from extract.corpus import load_json
         from model.report import score_table
 
-        scores = load_json(self.report.payload() / "scores.json")
-        return f"\n{score_table(scores)}\n\nResults: {self.experiment.artifacts.root / 'runs' / self.name}"
+        return f"\n{score_table(load_json(self.last.payload() / 'scores.json'))}\n\nResults: {self.folder}"

@@ -18,7 +18,7 @@ from pipeline import garbage, jobs, reasons
 from pipeline.config import ConfigError, load
 from pipeline.console import code_changed
 from pipeline.experiment import artifacts_of
-from pipeline.gather import Pack
+from pipeline.pack import Pack
 from pipeline.status import status, why
 
 
@@ -75,7 +75,7 @@ def show_status(chosen: argparse.Namespace) -> int:
         if issubclass(kind, Pack) and (ahead := kind.of(experiment).ahead()):
             print(f"ahead: {kind.__name__}: {kind.of(experiment).amount_text(ahead)}")
     print(code_changed(experiment), end="\n" * bool(code_changed(experiment)))
-    print("Results:", experiment.artifacts.root / "runs" / root.name if root.complete() else "not complete")
+    print("Results:", root.folder if root.complete() else "not complete")
     return 0
 
 

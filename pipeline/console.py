@@ -17,7 +17,7 @@ from luigi.cmdline_parser import CmdlineParser
 from pipeline import runlog
 from pipeline.config import ConfigError
 from pipeline.experiment import Experiment
-from pipeline.gather import Pack
+from pipeline.pack import Pack
 
 DEFAULTS = {
     # luigi.cfg is found only in the current folder, and Luigi's own lock refuses a second run of one command line

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.experiment import Experiment
-from pipeline.gather import Pack
+from pipeline.pack import Pack
 from pipeline.reasons import Reason
 from pipeline.stage import Stage
 

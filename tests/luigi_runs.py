@@ -126,3 +126,12 @@ def _started(stages: list[str], logs: set[Path]) -> str | None:
     lines = [line for log in logs for line in log.read_text().split("\n") if line.endswith("}")]
     events = [json.loads(line) for line in lines]
     return next((e["stage"] for e in events if e["event"] == "start" and e["stage"] in stages), None)
+
+
+def predicted(artifacts: Path, *arguments: str) -> tuple[set[str], set[str]]:
+    """The stages that `videocap status` says will run, and those that it says may."""
+    command = [sys.executable, "-m", "videocap", "status", "--json", *arguments]
+    rows = json.loads(subprocess.check_output(command, env=environment(artifacts), cwd=artifacts.parent))
+    will, may = ({row["stage"] for row in rows if row[name]} for name in ("will_run", "may_run"))
+    assert will <= may
+    return will, may

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from luigi_runs import Run, luigi, start
+from luigi_runs import Run, luigi, predicted, start
 from weights import save_random
 
 from extract import toyworld
@@ -58,9 +58,15 @@ class World:
     def write(self, rows: list[dict]) -> None:
         self.captions.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
+    def arguments(self, override: str = "") -> tuple[str, ...]:
+        return "--config", str(self.config), "--override", override
+
     def run(self, override: str = "") -> Run:
-        run = luigi(self.artifacts, "--config", str(self.config), "--override", override)
+        """Run it; what ran must be what `videocap status` has foretold."""
+        will, may = predicted(self.artifacts, *self.arguments(override))
+        run = luigi(self.artifacts, *self.arguments(override))
         assert run.status == 0, run.output
+        assert will <= run.ran() <= may, (will, run.ran(), may)
         return run
 
     def computed(self, stage: str) -> int:
@@ -205,8 +211,7 @@ def test_what_is_deleted_or_damaged_is_made_again_when_it_is_needed(world, stage
 
 
 def test_the_same_change_from_two_shells_at_once(world):
-    arguments = ("--config", str(world.config), "--override", "train.seed=5")
-    both = [start(world.artifacts, *arguments, output=-1) for _ in range(2)]
+    both = [start(world.artifacts, *world.arguments("train.seed=5"), output=-1) for _ in range(2)]
     outputs = [process.communicate(timeout=300)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     runs = [Run(0, output, world.artifacts) for output in outputs]

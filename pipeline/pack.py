@@ -1,0 +1,201 @@
+"""Pack: some items of one spec, published as one shard.
+
+A pack is a request: it is complete when its items are covered, by whatever shards, and computes what is missing.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import luigi
+from rich.filesize import decimal
+
+from pipeline import publish
+from pipeline.keys import digest
+from pipeline.reasons import Earlier, Reason, waiting
+from pipeline.stage import Stage
+from pipeline.stores import Item, Store
+
+if TYPE_CHECKING:
+    from pipeline.gather import Gather
+
+
+class Pack(Stage):
+    """Some items of one spec. The recipe of the class, without items, is the spec of its store.
+
+    A pack may come `after` another one, whose shards it reads: that one then computes only items that have no
+    result here yet, and its shards can be dropped once they have.
+    """
+
+    after: ClassVar[type[Pack] | None] = None
+    """The pack whose shards this one reads."""
+    then: ClassVar[type[Pack] | None] = None
+    """The pack that reads this one's shards; set by that one."""
+    gather: ClassVar[type[Gather]]
+    """The stage that asks for the packs; set by that one."""
+    holds: ClassVar[tuple[str, str]] = ("items", "rows")
+    """What a person calls its items and their rows."""
+    retry_field: ClassVar[str | None] = None
+    """The config field that holds the retry number, if items can fail."""
+    keep_field: ClassVar[str | None] = None
+    """The config field that says whether shards are kept once the pack behind has read them."""
+    bulk: ClassVar[int] = 1
+    """How many times `shard_size` items make a shard: more for small items."""
+
+    plan = luigi.Parameter(default="", significant=False, description="the plan's file, in the artifacts folder")
+    number = luigi.IntParameter(default=-1, significant=False, description="which pack of the plan")
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if cls.after is not None:
+            cls.after.then = cls
+
+    def largest(self) -> tuple[int, int]:
+        """The most rows that an item has, and the most bytes of a row."""
+        return 1, 0
+
+    def write(self, path: Path, key: str, items: list[Item]) -> dict:
+        """Call `makes`, which for a pack is `function(path, config, key, spec, items, part, **inputs)`."""
+        part = f"{self.number + 1}/{self.of_packs}"
+        shard = {"key": key, "spec": self.recipe(), "items": items, "part": part}
+        return self.function()(path, self.config, **shard, **self.inputs())
+
+    def inputs(self) -> dict[str, Any]:
+        """As a stage's; and what the pack before has, as `before`."""
+        return super().inputs() | ({"before": self.after.of(self).store.index()} if self.after else {})
+
+    @classmethod
+    def pack(cls, other: Stage, plan: str, number: int, items: list[Item]) -> Self:
+        """A pack of a plan. Its Luigi id is the same in all processes, so that a luigid shares packs among them."""
+        spec = cls.of(other)
+        identity = [spec.artifacts.id, spec.store.spec_digest, sorted(d for _, d in items), spec.retry]
+        return cls(experiment=other.experiment, id=digest(identity)[:16], plan=plan, number=number)
+
+    @cached_property
+    def items(self) -> list[Item]:
+        """The pack's items; none for the pack that only stands for the spec, see `Stage.of`."""
+        if self.number < 0:
+            return []
+        return [(name, source) for name, source in self._plan()[self.number]]
+
+    @property
+    def of_packs(self) -> int:
+        """How many packs the plan has."""
+        return len(self._plan())
+
+    def _plan(self) -> list:
+        plan = publish.read_json(self.artifacts.root / self.plan)
+        if plan is None:
+            raise ValueError(f"the plan {self.plan} is gone or damaged; run the same command again")
+        return plan
+
+    @property
+    def store(self) -> Store:
+        """The store of the pack's spec; one object a process, because it remembers manifests."""
+        stores, key = self.experiment.stores, self.key()
+        if key not in stores:
+            stores[key] = self.artifacts.store(self.recipe())
+        return stores[key]
+
+    @property
+    def retry(self) -> int:
+        return self.field(self.retry_field) if self.retry_field else 0
+
+    def draft(self) -> dict:
+        return super().draft() | ({"after": {self.after.__name__: self.after.version}} if self.after else {})
+
+    def requires(self) -> list[Stage]:
+        if self.after is None or not self.items or self.complete():
+            return super().requires()
+        return [*super().requires(), self.after.pack(self, self.plan, self.number, self.items)]
+
+    def missing(self, items: list[Item]) -> list[Item]:
+        """Of these, what no shard holds, here or in the store behind, and what has not failed at this retry number."""
+        settled = [stage.of(self).store.index() for stage in (type(self), self.then) if stage]
+        return [item for item in items if not any(index.settled(item[1], self.retry) for index in settled)]
+
+    def complete(self) -> bool:
+        return self.recipe() is not None and not (self.items and self.missing(self.items))
+
+    def ahead(self) -> list[Item] | None:
+        """All items that are still to be computed; None while that is not known."""
+        wanted = self.gather.of(self).items() if self.key() else None
+        if wanted is None:
+            return None
+        lacking = [item for item in dict.fromkeys(wanted) if not self.store.index().settled(item[1], self.retry)]
+        if not lacking:
+            return []
+        return None if self.then and self.then.of(self).key() is None else self.missing(lacking)
+
+    def amount(self, items: list[Item]) -> dict[str, int]:
+        """{"items", "rows", "bytes"} that these items come to, at most."""
+        rows, row_bytes = self.largest()
+        return {"items": len(items), "rows": len(items) * rows, "bytes": len(items) * rows * row_bytes}
+
+    def amount_text(self, items: list[Item]) -> str:
+        """What these items come to, for a person."""
+        amount = self.amount(items)
+        return f"{amount['items']} {self.holds[0]} ({amount['rows']} {self.holds[1]}, {decimal(amount['bytes'])})"
+
+    def todo(self) -> bool | None:
+        ahead = self.ahead()
+        return None if ahead is None else bool(ahead)
+
+    def dropped(self) -> bool:
+        items = self.gather.of(self).items() if self.key() else None
+        return bool(items) and not all(self.store.index().settled(source, self.retry) for _, source in items)
+
+    def made(self) -> float | None:
+        newest = self.store.newest() if self.key() else None
+        return newest and newest["created"]
+
+    def size(self) -> int:
+        return self.store.index().size if self.key() else 0
+
+    def place(self) -> str | None:
+        return self.key() and self.store.folder.relative_to(self.artifacts.root).as_posix()
+
+    def earlier(self) -> list[Earlier]:
+        stores = map(Store.open, self.artifacts.stores(self.name))
+        found = [Earlier.of({"recipe": store.spec, **store.newest()}) for store in stores if store and store.newest()]
+        return sorted(found, key=lambda one: one.created, reverse=True)
+
+    def reasons(self) -> list[Reason]:
+        """What differs from the nearest earlier spec; if nothing does, how many items are held of those wanted."""
+        ahead, found = self.ahead(), super().reasons()
+        if found or ahead is None:
+            return found or waiting(self.gather.of(self).draft())
+        wanted = len(set(self.gather.of(self).items()))
+        lack = {"what": "items", "field": self.name, "old": wanted - len(ahead), "new": wanted}
+        return [lack] if ahead and self.store.newest() else []
+
+    def code_changed(self) -> bool:
+        made_by = self.store.index().codes if self.key() else set()
+        return not self.counts_code() and bool(made_by - {None, self.code()})
+
+    def run(self) -> None:
+        self.experiment.forget()
+        with self.artifacts.lock(f"{self.name}-{self.id}"):
+            missing = self.missing(self.items)
+            if missing:
+                self.log("start", items=len(missing))
+                started = time.time()
+                self.store.publish_shard(
+                    missing, self.retry, lambda path, key: self.write(path, key, missing), self.provenance()
+                )
+                self.log("ran", items=len(missing), seconds=round(time.time() - started, 3))
+        self.drop_read()
+
+    def drop_read(self) -> None:
+        """Drop shards of the pack before that were made to be dropped, and all of whose items are done here."""
+        if self.after and self.keep_field and not self.field(self.keep_field):
+            rows = self.store.index().rows
+            self.after.of(self).store.drop(
+                lambda manifest: (
+                    not manifest["provenance"]["how"].get(self.keep_field, True)
+                    and all(source in rows for source in manifest["digests"])
+                )
+            )

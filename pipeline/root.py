@@ -1,0 +1,68 @@
+"""Root: the task that a user asks for. Loads the experiment, and lets `runs/<experiment>` show what came of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import ClassVar
+
+import luigi
+
+from pipeline import console, jobs
+from pipeline.config import BaseConfig, ConfigError, dump, load
+from pipeline.experiment import Experiment
+from pipeline.stage import Stage
+
+
+class Root(luigi.Task):
+    """Complete when the last stage is, and `runs/<experiment>` shows its result."""
+
+    sections: ClassVar[type[BaseConfig]]
+    """The class of the experiment's config."""
+
+    config = luigi.Parameter(description="the experiment's config file")
+    override = luigi.Parameter(default="", description='changes to it: "train.epochs=3 fusion.block=conv1d"')
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        try:
+            config = load(self.sections, Path(self.config), self.override)
+            self.experiment = Experiment(config, self.stages(config))
+            self.last = self.experiment.order[-1].of(self.experiment)
+        except (ConfigError, OSError) as error:
+            console.refuse(error)
+        self.name = config.experiment.name
+        self.task_id = f"{self.task_family}_{self.name}_{self.last.id}"
+        if console.on_command_line():
+            console.share_cores()
+            jobs.enter(self.experiment)
+            console.report_at_exit(self.experiment, lambda: bool(self.last.payload()), self.results)
+
+    def stages(self, config: BaseConfig) -> tuple[type[Stage], ...]:
+        """The stages that an experiment of this config has, in order."""
+        raise NotImplementedError
+
+    def results(self) -> str:
+        """What a person sees at the end of a run that did all."""
+        raise NotImplementedError
+
+    @property
+    def folder(self) -> Path:
+        """Where the results are shown."""
+        return self.experiment.artifacts.root / "runs" / self.name
+
+    def requires(self) -> Stage:
+        return self.last
+
+    def shown(self) -> tuple[str, Path | None, dict[str, str]]:
+        """What `runs/<experiment>` is to show: its name, the result's folder, and texts of its own."""
+        self.experiment.forget()
+        made_of = json.dumps(self.experiment.made_of(), indent=1) + "\n"
+        return self.name, self.last.payload(), {"config.toml": dump(self.experiment.config), "made_of.json": made_of}
+
+    def complete(self) -> bool:
+        shown = self.shown()
+        return shown[1] is not None and self.experiment.artifacts.run_is_linked(*shown)
+
+    def run(self) -> None:
+        self.experiment.artifacts.link_run(*self.shown())
