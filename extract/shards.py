@@ -32,7 +32,7 @@ DATASETS = ("ids", "digests", "offsets", "values", "times")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class DamagedShard(Exception):
+class DamagedShard(ValueError):
     """A file that is no shard, or whose content is not what was written."""
 
 
@@ -192,10 +192,11 @@ class _NameDamage:
         pass
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, FileNotFoundError | PermissionError):
+        if isinstance(error, FileNotFoundError | PermissionError | DamagedShard):
             return
         if isinstance(error, OSError | KeyError | RuntimeError | ValueError | TypeError):
-            raise DamagedShard(f"{self.path}: {' '.join(str(error).split())}") from error
+            what = " ".join(str(error).split())
+            raise DamagedShard(f"{self.path} is damaged ({what}); delete it, and the next run makes it anew") from error
 
 
 def write(

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import luigi
 import luigi.interface
+import luigi.worker
 from luigi.cmdline_parser import CmdlineParser
 
 from pipeline import runlog
@@ -48,6 +49,15 @@ def set_luigi_defaults() -> None:
     )
     if not remote and not named and not config.has_option("core", "local_scheduler"):
         config.set("core", "local_scheduler", "true")
+    luigi.worker.Worker._keep_alive = _stay
+
+
+def _stay(worker: luigi.worker.Worker, response: luigi.worker.GetWorkResponse) -> bool:
+    """Whether a worker that gets no task now waits for one: on a luigid while another process works for it, too.
+
+    Luigi would leave at once, with features half done, or with its option `keep_alive` wait for what has failed.
+    """
+    return not scheduled_locally() and worker.run_succeeded and response.n_pending_tasks > 0
 
 
 def scheduled_locally() -> bool:

@@ -1,0 +1,105 @@
+"""What an edit of the code makes stale, by the real command on a copy of the project that is edited."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from luigi_runs import TINY, Run, environment
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[1]
+SAYS = "code changed since, not rerun"
+
+
+class Project:
+    """A copy of the code, and what it made."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.artifacts = folder / "project", folder / "artifacts"
+        left_out = shutil.ignore_patterns(".*", "artifacts", "tests", "*.egg-info", "__pycache__")
+        shutil.copytree(ROOT, self.folder, ignore=left_out)
+
+    def command(self, *arguments: str) -> tuple[int, str]:
+        env = {**environment(self.artifacts), "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            env=env,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    def run(self, override: str = "") -> Run:
+        done = self.command("luigi", "--module", "tasks", "Pipeline", "--override", f"{TINY} {override}")
+        run = Run(*done, self.artifacts)
+        assert run.status == 0, run.output
+        return run
+
+    def status(self) -> str:
+        return self.command("videocap", "status", "--override", TINY)[1]
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        text = (self.folder / file).read_text()
+        assert old in text
+        (self.folder / file).write_text(text.replace(old, new, 1))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Project:
+    project = Project(tmp_path_factory.mktemp("code"))
+    assert SAYS not in project.run().output
+    return project
+
+
+def test_words_for_people_change_nothing(project):
+    for file in ("model/captioning.py", "extract/frames.py", "extract/extraction.py"):
+        project.edit(file, '"""', '"""Other words. ')
+        project.edit(file, "\nfrom ", "\n# a comment\nfrom ")
+    run = project.run()
+    assert run.ran() == set()
+    assert SAYS not in run.output + project.status()
+
+
+def test_an_edited_helper_of_generation_runs_what_uses_it_again(project):
+    project.edit("model/generation.py", "\nimport ", "\nNEW = 1\nimport ")
+    assert "code changed" in project.status()
+    ran = project.run().ran()
+    assert {"Train", "Caption"} <= ran  # training picks its best epoch by generated captions
+    assert not ran & {"Vocabulary", "Corpus", "DecodeShard", "FrameFeatures"}
+    project.edit("model/generation.py", "NEW = 1\n", "")
+    assert project.run().ran() == set()
+
+
+def test_an_edit_of_extraction_reruns_nothing_and_is_told_until_the_version_is_raised(project):
+    project.edit("extract/frames.py", "\nimport ", "\nNEW = 1\nimport ")
+    run = project.run()
+    assert run.ran() == set()
+    for output in (run.output, project.status()):
+        line = next(line for line in output.splitlines() if line.startswith(SAYS))
+        assert "DecodeShard, EmbedFramesShard" in line
+        assert "Train" not in line
+    stages = 'makes, by_version = "extract.extraction:decode_shard", True'
+    project.edit("tasks.py", stages, f"{stages}\n    version = 2")
+    assert (
+        "version of DecodeShard changed" in project.command("videocap", "why", "FrameFeatures", "--override", TINY)[1]
+    )
+    ran = project.run().ran()
+    assert {"DecodeShard", "EmbedFramesShard", "Train"} <= ran
+    assert "ToyClip" not in ran
+
+
+def test_the_user_may_have_all_code_count_or_none(project):
+    assert project.run("pipeline.code=strict").ran() >= {"Corpus", "DecodeShard", "Train"}
+    project.edit("extract/frames.py", "NEW = 1", "NEW = 2")
+    assert "DecodeShard" in project.run("pipeline.code=strict").ran()
+    assert "Train" in project.run("pipeline.code=version").ran()
+    project.edit("model/generation.py", "\nimport ", "\nNEW = 3\nimport ")
+    run = project.run("pipeline.code=version")
+    assert run.ran() == set()
+    assert "Train, Caption" in run.output[run.output.index(SAYS) :]
