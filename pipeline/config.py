@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -53,6 +54,7 @@ class BaseConfig(BaseModel):
     pipeline: PipelineConfig = PipelineConfig()
 
 
+@cache
 def fields(config: type[BaseConfig]) -> dict[str, str]:
     """All fields of a config class with their roles: {"train.lr": "what", …}.
 

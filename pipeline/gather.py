@@ -19,6 +19,8 @@ from pipeline.reasons import Earlier, Reason, differences, sentence, waiting
 from pipeline.stage import Stage
 from pipeline.stores import Item, Store
 
+MEMO = 1  # raised when other things are to be remembered
+
 
 class Gather(Stage):
     """Completes the features of all items that its inputs name, pack by pack."""
@@ -86,7 +88,7 @@ class Gather(Stage):
         return self.key() and self._record().relative_to(self.artifacts.root).as_posix()
 
     def todo(self) -> bool | None:
-        known = self._known()
+        known = self.known()
         return None if known is None else not known["settled"]
 
     def made(self) -> float | None:
@@ -120,18 +122,19 @@ class Gather(Stage):
         """Where the gather records what it last held: {part: [[id, digest], …]}."""
         return self.store.folder / "gathers" / f"{self.key()[:32]}.json"
 
-    def _known(self) -> dict | None:
+    def known(self) -> dict | None:
         """What recorded rows and shards say.
 
-        {"recorded": whether a run has gathered this, "settled": whether no item is missing, "identities": of the
-        rows of each part, null where the gather has neither been recorded nor is settled}. Remembered in the store
-        under the names of its files, so that a run that has nothing to do reads no table of items and no manifest.
+        {"recorded": whether a run has gathered this, "settled": whether no item is missing, "codes": digests of the
+        code that made the shards, "identities": of the rows of each part, null where the gather has neither been
+        recorded nor is settled}. Remembered in the store under the names of its files, so that a run that has nothing
+        to do reads no table of items and no manifest.
         """
         if self.key() is None:
             return None
         recorded = stat_or_none(self._record())
         names = [name for name in self.store.names() if name.endswith((".h5", ".json"))]
-        memo = self.store.folder / "memo" / f"{digest([self.key(), recorded, sorted(names)])[:32]}.json"
+        memo = self.store.folder / "memo" / f"{digest([MEMO, self.key(), recorded, sorted(names)])[:32]}.json"
         known = publish.read_json(memo)
         if known is None and self.ready():
             rows, settled = self.held(), self.settled()
@@ -140,7 +143,8 @@ class Gather(Stage):
                 if not {source for _, source in before[part]} <= {source for _, source in rows[part]}:
                     rows[part] = before[part]
             identities = {part: digest({"spec": self.store.spec_digest, "rows": rows[part]}) for part in rows}
-            known = {"recorded": bool(before), "settled": settled}
+            codes = sorted(filter(None, self.store.index().codes))
+            known = {"recorded": bool(before), "settled": settled, "codes": codes}
             known = publish.publish_json(memo, known | {"identities": identities if before or settled else None})
         return known
 
@@ -154,7 +158,7 @@ class Gather(Stage):
 
         If rows have gone since the gather recorded them, what it recorded: deleting features makes nothing stale.
         """
-        known = self._known()
+        known = self.known()
         return known and known["identities"] and known["identities"][part]
 
     def result(self, part: str) -> dict[str, Path]:
@@ -163,11 +167,10 @@ class Gather(Stage):
         return {source: rows[source] for _, source in self.wanted()[part] if source in rows}
 
     def settled(self) -> bool:
-        index = self.store.index()
-        return all(index.settled(source, self.retry) for _, source in self.items())
+        return not self.store.index().lacking(self.items(), self.retry)
 
     def complete(self) -> bool:
-        known = self._known()
+        known = self.known()
         return known is not None and known["recorded"] and known["settled"]
 
     def run(self) -> Iterator[list[luigi.Task]]:

@@ -45,16 +45,22 @@ def code_digest(*modules: str) -> str:
     todo = list(modules)
     while todo:
         name = todo.pop()
-        if name in seen:
-            continue
-        tree = ast.parse(_source(name).read_text(encoding="utf-8"))
-        todo += _imports(tree, packages)
-        seen[name] = ast.unparse(_WithoutDocstrings().visit(tree))
+        if name not in seen:
+            seen[name], imports = _code(name)
+            todo += [other for other in imports if other.split(".")[0] in packages and _source(other)]
     return digest(seen)
 
 
-def _imports(tree: ast.Module, packages: set[str]) -> list[str]:
-    """The modules of these packages that a module imports, wherever in it."""
+@cache
+def _code(name: str) -> tuple[str, list[str]]:
+    """A module's code without comments and docstrings, and what it may import."""
+    tree = ast.parse(_source(name).read_text(encoding="utf-8"))
+    imports = _imports(tree)
+    return ast.unparse(_WithoutDocstrings().visit(tree)), imports
+
+
+def _imports(tree: ast.Module) -> list[str]:
+    """What a module imports, wherever in it; some are names in modules, not modules."""
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -62,9 +68,10 @@ def _imports(tree: ast.Module, packages: set[str]) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             # `from model import fusion` names a module, `from model.fusion import Fusion` a class of one
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in found if name.split(".")[0] in packages and _source(name)]
+    return found
 
 
+@cache
 def _source(name: str) -> Path | None:
     """The file of a module, found without importing its parents (`find_spec` would); None if there is none."""
     top, *rest = name.split(".")

@@ -114,21 +114,24 @@ class Pack(Stage):
 
     def missing(self, items: list[Item]) -> list[Item]:
         """Of these, what no shard holds, here or in the store behind, and what has not failed at this retry number."""
-        settled = [stage.of(self).store.index() for stage in (type(self), self.then) if stage]
-        return [item for item in items if not any(index.settled(item[1], self.retry) for index in settled)]
+        lacking = self.store.index().lacking(items, self.retry)
+        return self.then.of(self).store.index().lacking(lacking, self.retry) if self.then else lacking
 
     def complete(self) -> bool:
         return self.recipe() is not None and not (self.items and self.missing(self.items))
 
     def ahead(self) -> list[Item] | None:
         """All items that are still to be computed; None while that is not known."""
-        wanted = self.gather.of(self).items() if self.key() else None
+        gather = self.gather.of(self)
+        if self.key() and (known := gather.known()) and known["settled"]:
+            return []
+        wanted = gather.items() if self.key() else None
         if wanted is None:
             return None
-        lacking = [item for item in dict.fromkeys(wanted) if not self.store.index().settled(item[1], self.retry)]
-        if not lacking:
-            return []
-        return None if self.then and self.then.of(self).key() is None else self.missing(lacking)
+        lacking = self.store.index().lacking(dict.fromkeys(wanted), self.retry)
+        if lacking and self.then and self.then.of(self).key() is None:
+            return None
+        return self.missing(lacking) if lacking else []
 
     def amount(self, items: list[Item]) -> dict[str, int]:
         """{"items", "rows", "bytes"} that these items come to, at most."""
@@ -145,8 +148,8 @@ class Pack(Stage):
         return None if ahead is None else bool(ahead)
 
     def dropped(self) -> bool:
-        items = self.gather.of(self).items() if self.key() else None
-        return bool(items) and not all(self.store.index().settled(source, self.retry) for _, source in items)
+        items = self.gather.of(self).items() if self.key() and self.then else None
+        return bool(items) and bool(self.store.index().lacking(items, self.retry))
 
     def made(self) -> float | None:
         newest = self.store.newest() if self.key() else None
@@ -173,8 +176,10 @@ class Pack(Stage):
         return [lack] if ahead and self.store.newest() else []
 
     def code_changed(self) -> bool:
-        made_by = self.store.index().codes if self.key() else set()
-        return not self.counts_code() and bool(made_by - {None, self.code()})
+        if self.counts_code() or not self.key():
+            return False
+        known = None if self.then else self.gather.of(self).known()
+        return bool((set(known["codes"]) if known else self.store.index().codes) - {None, self.code()})
 
     def run(self) -> None:
         self.experiment.forget()

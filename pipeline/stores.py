@@ -35,6 +35,10 @@ class Index:
         """Whether an item has its rows, or failed at this retry number or a later one."""
         return source in self.rows or self.failures.get(source, {}).get("retry", -1) >= retry
 
+    def lacking(self, items: Iterable[Item], retry: int) -> list[Item]:
+        """Those of some items that are not settled."""
+        return [item for item in items if not self.settled(item[1], retry)]
+
 
 class Store:
     """A folder of shards of one spec. Copying the folder copies the store; the union of two is a store."""
@@ -86,8 +90,9 @@ class Store:
             if manifest is None:
                 continue
             if manifest["payload"] in names:
+                payload = self.folder / manifest["payload"]
                 for source in manifest["digests"]:
-                    index.rows.setdefault(source, self.folder / manifest["payload"])
+                    index.rows.setdefault(source, payload)
                 index.codes.add(manifest["provenance"].get("code"))
                 index.size += manifest["size"]
             for failure in manifest["failures"]:

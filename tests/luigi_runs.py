@@ -128,10 +128,15 @@ def _started(stages: list[str], logs: set[Path]) -> str | None:
     return next((e["stage"] for e in events if e["event"] == "start" and e["stage"] in stages), None)
 
 
-def predicted(artifacts: Path, *arguments: str) -> tuple[set[str], set[str]]:
-    """The stages that `videocap status` says will run, and those that it says may."""
+def status(artifacts: Path, *arguments: str) -> dict[str, dict]:
+    """What `videocap status` says of each stage."""
     command = [sys.executable, "-m", "videocap", "status", "--json", *arguments]
     rows = json.loads(subprocess.check_output(command, env=environment(artifacts), cwd=artifacts.parent))
-    will, may = ({row["stage"] for row in rows if row[name]} for name in ("will_run", "may_run"))
+    return {row["stage"]: row for row in rows}
+
+
+def foretold(rows: dict[str, dict]) -> tuple[set[str], set[str]]:
+    """The stages that will run, and those that may."""
+    will, may = ({stage for stage, row in rows.items() if row[name]} for name in ("will_run", "may_run"))
     assert will <= may
     return will, may

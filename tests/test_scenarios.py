@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from luigi_runs import Run, environment, kill, luigi, predicted, start
+from luigi_runs import Run, environment, foretold, kill, luigi, start, status
 from weights import save_random
 
 from extract import toyworld
@@ -67,7 +67,7 @@ class World:
 
     def run(self, override: str = "") -> Run:
         """Run it; what ran must be what `videocap status` has foretold."""
-        will, may = predicted(self.artifacts, *self.arguments(override))
+        will, may = foretold(status(self.artifacts, *self.arguments(override)))
         run = luigi(self.artifacts, *self.arguments(override))
         assert run.status == 0, run.output
         assert will <= run.ran() <= may, (will, run.ran(), may)

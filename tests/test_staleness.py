@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from luigi_runs import TINY, foretold, luigi, status
 
 import tasks
 from pipeline.config import fields, load
@@ -206,3 +207,47 @@ def test_the_code_setting_decides_what_of_the_code_counts(folder):
     assert hashed("version") == set()
     assert hashed("strict") == makers
     assert hashed("auto") == {"Vocabulary", "Train", "Caption", "Score", "Report"}
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory) -> Path:
+    """The results of a small demo, to which the runs below add."""
+    artifacts = tmp_path_factory.mktemp("matrix") / "artifacts"
+    run = luigi(artifacts, "--override", TINY)
+    assert run.status == 0, run.output
+    return artifacts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "override",
+    [
+        "experiment.name=other pipeline.shard_size=3 encoder.batch_size=5 train.precision=fp32 decode.timeout=99.0",
+        "toyworld.seed=1",
+        "toyclip.steps=4",
+        "encoder.pixels=48",
+        "decode.placement=ends",
+        "decode.fps=3.0",
+        "vocabulary.min_count=5",
+        "aspects.use=['effect']",
+        "fusion.block=conv1d",
+        "train.distill_weight=1.0",
+        "generate.beam=1",
+        "score.split=val",
+        "score.protocol=v2c",
+    ],
+)
+def test_what_really_runs_is_what_the_table_says(override, artifacts):
+    changed = [part.partition("=")[0] for part in override.split()]
+    expected = set().union(*(TABLE[field][1] for field in changed))
+    expected |= {"DecodeShard"} if "Corpus" in expected else NONE  # its spec is the same, but there are new items
+    arguments = ("--override", f"{TINY} {override}")
+    before, foreseen = status(artifacts, "--override", TINY), status(artifacts, *arguments)
+    run = luigi(artifacts, *arguments)
+    assert run.status == 0, run.output
+    after = status(artifacts, *arguments)
+    assert {row["state"] for row in after.values()} == {"fresh"}
+    same = {stage for stage in expected if before[stage]["key"] == after[stage]["key"]}
+    assert run.ran() <= expected
+    assert expected - run.ran() <= same, "only what is behind a result that came out the same is cut off"
+    assert foretold(foreseen)[0] <= run.ran() <= foretold(foreseen)[1]
