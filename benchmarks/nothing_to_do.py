@@ -25,6 +25,7 @@ from extract import shards
 from pipeline import publish
 from pipeline.config import load
 from pipeline.experiment import Experiment
+from pipeline.gather import Gather
 
 CONFIG = """
 [data]
@@ -72,14 +73,14 @@ def make(folder: Path, videos: int, captions: int) -> None:
     tasks.Pipeline(config=str(folder / "experiment.toml")).run()
 
 
-def fill(gather) -> None:
+def fill(gather: Gather, width: int = 4) -> None:
     """Publish a shard of one synthetic row an item for each pack of the gather's plan, and its record."""
     items = gather.items()
     _, packs = gather.store.plan(items, 0, 0, 128 * gather.packs.bulk)
     for pack in packs:
 
         def write(path: Path, key: str, pack: list = pack) -> dict:
-            rows = [np.zeros((1, 4), np.float16)] * len(pack)
+            rows = [np.zeros((1, width), np.float16)] * len(pack)
             info = shards.write(path, items=pack, arrays=rows, times=None, spec=gather.store.spec, key=key)
             digests = [digest for _, digest in pack]
             return {"digests": digests, "failures": [], "content": info.content, "provenance": {}}

@@ -38,7 +38,7 @@ def running(artifacts: Artifacts) -> list[dict[str, str | None]]:
     found = []
     for lock in sorted((artifacts.scratch / "jobs").glob("*.lock")):
         needs = lock.with_suffix(".json")
-        with open(lock) as file:
+        with open(lock, "a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
