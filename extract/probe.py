@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 # Containers that hold their own frames. Playlists, concatenations and image sequences name other files: they stay out.
@@ -46,6 +46,8 @@ class Stream:
     """What finds each frame again in ffmpeg's `select` filter: its value of `mark`."""
     mark: Literal["pts", "n"]
     """`pts` (in the stream's time base), or the frame's number `n` where timestamps are missing or not distinct."""
+    spare: list[int] = field(default_factory=list)
+    """Ascending marks of frames, as far as known, that no other refers to: the decoder need not see them."""
 
 
 @contextmanager
@@ -159,11 +161,14 @@ def probe(path: str, max_pixels: int) -> Stream:
         if any(entry.pos + entry.size > container.size for entry in stream.index_entries):
             raise VideoError("is cut short: its index names frames beyond the end of the file")
 
-        stamps = []
+        stamps, spare = [], set()
+        length_size = _nal_length_size(stream.codec_context)
         for packet in container.demux(stream):
             # Discarded packets lie outside the edit list; empty ones make no frame.
             if packet.size and not packet.is_discard:
                 stamps.append((packet.pts, packet.dts))
+                if length_size and not _is_reference(memoryview(packet), length_size):
+                    spare.add(packet.pts)
             if len(stamps) > MAX_FRAMES:
                 raise VideoError(f"has more than {MAX_FRAMES} frames")
         if not stamps:
@@ -178,7 +183,26 @@ def probe(path: str, max_pixels: int) -> Stream:
         ticks = sorted(marks)
         marks = ticks if mark == "pts" else list(range(len(ticks)))
         seconds = [float((tick - ticks[0]) * stream.time_base) for tick in ticks]
-        return Stream(name, stream.index, stream.width, stream.height, seconds, marks, mark)
+        spare = sorted(spare) if mark == "pts" else []
+        return Stream(name, stream.index, stream.width, stream.height, seconds, marks, mark, spare)
+
+
+def _nal_length_size(codec) -> int:
+    """Bytes of the length before each NAL unit of H.264 as mp4 and Matroska store it; 0 for all else."""
+    head = codec.extradata or b""
+    return (head[4] & 3) + 1 if codec.name == "h264" and len(head) > 4 and head[0] == 1 else 0
+
+
+def _is_reference(packet: memoryview, length_size: int) -> bool:
+    """Whether other frames may refer to this H.264 frame: the nal_ref_idc of its slices; True if it holds none."""
+    start, slices, refers = 0, 0, False
+    while start + length_size < len(packet):
+        head = packet[start + length_size]
+        if head & 31 in (1, 2, 3, 4, 5):
+            slices += 1
+            refers |= head >> 5 & 3 > 0
+        start += length_size + int.from_bytes(packet[start : start + length_size], "big")
+    return refers or not slices
 
 
 def main() -> None:
