@@ -109,6 +109,9 @@ class DecodeShard(Pack):
     def largest(self) -> tuple[int, int]:
         return self.config.decode.frames, 3 * self.config.encoder.pixels**2
 
+    def certain(self) -> bool:
+        return self.config.decode.sampling == "uniform"
+
 
 class EncoderPack(Pack):
     """Base of the packs that a frozen encoder computes: its weights are in the key by their digest."""
@@ -156,7 +159,7 @@ class FrameFeatures(Gather):
         return {split: (Corpus, f"videos.{split}.json") for split in SPLITS}
 
     def wanted_in(self, files: dict[str, Path]) -> dict[str, list[Item]]:
-        from extract.corpus import load_json
+        from extract.table import load_json
 
         return {split: [(name, digest) for name, digest in load_json(file)] for split, file in files.items()}
 
@@ -181,7 +184,7 @@ class CaptionFeatures(Gather):
         return {"train": (Corpus, "captions.train.json")}
 
     def wanted_in(self, files: dict[str, Path]) -> dict[str, list[Item]]:
-        from extract.corpus import caption_items, load_json
+        from extract.table import caption_items, load_json
 
         return {split: caption_items(load_json(file)) for split, file in files.items()}
 
@@ -274,7 +277,7 @@ class Pipeline(Root):
         return tuple(stage for stage in STAGES if not left_out.get(stage))
 
     def results(self) -> str:
-        from extract.corpus import load_json
+        from extract.table import load_json
         from model.report import score_table
 
         return f"\n{score_table(load_json(self.last.payload() / 'scores.json'))}\n\nResults: {self.folder}"

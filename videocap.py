@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -116,26 +117,32 @@ def when(made: float | None) -> str:
 def collect_garbage(chosen: argparse.Namespace) -> int:
     """List what nothing needs, with sizes, and delete it if so asked."""
     artifacts = artifacts_of(load(tasks.Config, Path(chosen.config)))
-    with jobs.exclusive(artifacts):
+    failed = []
+    with jobs.exclusive(artifacts) if chosen.delete else nullcontext():
         found = garbage.find(artifacts)
         table = Table(
             Column("place", overflow="fold"), "what", Column("size", justify="right"), box=None, pad_edge=False
         )
         for one in found:
             table.add_row(escape(one.place), escape(one.what), decimal(one.size))
-            if chosen.delete:
-                one.delete()
-    total = decimal(sum(one.size for one in found))
+            try:
+                if chosen.delete:
+                    one.delete()
+            except OSError as error:
+                failed.append(f"{one.place} can't be deleted: {error}")
+    total = decimal(sum(one.size for one in found if not any(one.place in line for line in failed)))
     if found:
         Console().print(table)
     done = "deleted" if chosen.delete else "to be had by --delete"
     print(f"{total} {done} in {artifacts.root}" if found else f"nothing to delete in {artifacts.root}")
-    return 0
+    print("\n".join(failed), file=sys.stderr, end="\n" * bool(failed))
+    return 1 if failed else 0
 
 
 def show_scores(chosen: argparse.Namespace) -> int:
     """Print the scores of a captions file."""
-    from extract.corpus import load_json, load_references
+    from extract.corpus import load_references
+    from extract.table import load_json
     from model import scoring
 
     try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from extract import corpus, shards
+from extract import shards, table
 
 
 def load(
     videos: Path, rows: Mapping[str, Path], captions: Path | None = None, aspects: Path | None = None
-) -> tuple[list[corpus.Video], shards.Features]:
+) -> tuple[list[table.Video], shards.Features]:
     """Read a split.
 
     Args:
@@ -20,5 +20,5 @@ def load(
     Returns:
         videos and, in the same order, their features: float16 (rows, width).
     """
-    table = corpus.load(videos, captions, aspects, keep=rows)
-    return table, shards.gather(sorted(set(rows.values())), [video.digest for video in table])
+    found = table.load(videos, captions, aspects, keep=rows)
+    return found, shards.gather(sorted(set(rows.values())), [video.digest for video in found])

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from extract import splits
-from extract.corpus import dump_json
 from extract.device import resolve
+from extract.table import dump_json
 from model import checkpoints, generation
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from extract.corpus import dump_json, load_json
+from extract.table import dump_json, load_json
 from model.meteor import Meteor
 from model.scoring import score
 

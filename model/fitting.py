@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from extract import shards, splits
-from extract.corpus import caption_items
+from extract.table import caption_items
 from model.batches import TrainingData
 from model.cider import CiderScorer
 from model.training import TrainingConfig, train

@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from extract.corpus import load_json
+from extract.table import load_json
 
 METRICS = ("CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4")
 EXAMPLES = 12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -41,14 +42,19 @@ class Artifacts:
     @property
     def id(self) -> str:
         """An id that stays with the folder when it moves."""
-        there = publish.read_json(self.root / "id.json")
-        if there is None:
+        place = self.root / "id.json"
+        there = publish.read_json(place)
+        if not _is_id(there):
             try:
-                there = publish.publish_json(self.root / "id.json", {"id": publish.unique()})
+                there = publish.publish_json(place, {"id": publish.unique()}, _is_id)
             except OSError as error:
-                cure = "make it a writable folder, or name another by VIDEOCAP_ARTIFACTS or [pipeline] artifacts"
-                raise OSError(f"nothing can be kept in {self.root} ({error.strerror}): {cure}") from error
+                raise self.refused(error) from error
         return there["id"]
+
+    def refused(self, error: OSError) -> OSError:
+        """An error of writing here, with what to do."""
+        cure = "make it a writable folder, or name another by VIDEOCAP_ARTIFACTS or [pipeline] artifacts"
+        return OSError(f"nothing can be kept in {self.root} ({error.strerror}): {cure}")
 
     def folder(self, stage: str, key: str) -> Path:
         return self.root / stage / key
@@ -62,7 +68,7 @@ class Artifacts:
         if self._manifests.get(place, (None,))[0] != stat:
             self._manifests[place] = stat, publish.read_json(place)
         there = self._manifests[place][1]
-        return there if isinstance(there, dict) and there.get("key") == key and "files" in there else None
+        return there if _is_manifest(there) and there["key"] == key else None
 
     def payload(self, stage: str, key: str) -> Path | None:
         """The folder of a key's files if all that its manifest names are there with their sizes, else None."""
@@ -142,8 +148,8 @@ class Artifacts:
         Without `compute` no file is read: None unless all are known. With it, only the unknown ones are. Raises
         ValueError if a file has changed since `stat_file`.
         """
-        place = self._record_of_files(label, stats)
-        record = publish.read_json(place)
+        place = self.record_of_files(label, stats)
+        record = self._read_record(place)
         if record is None and (compute or not self.unread(label, stats)):
             known, record = self._known_files(label), {}
             for name in tqdm(stats, f"read {label}", unit="file", disable=None if len(stats) > 1 else True):
@@ -153,25 +159,34 @@ class Artifacts:
                     if stat_file(stats[name][0]) != stats[name]:
                         raise ValueError(f"{stats[name][0]} has changed while this ran; run the same command again")
                 record[name] = {"stat": stats[name], "sha256": sha256}
-            publish.publish_json(place, record)
+            publish.remember_json(place, record, lambda _: self._read_record(place) is not None)
         return record and {name: entry["sha256"] for name, entry in record.items()}
 
     def unread(self, label: str, stats: dict[str, list]) -> list[str]:
         """The names of files that are not on record with their path, size, mtime and inode; looked up once."""
-        place = self._record_of_files(label, stats)
+        place = self.record_of_files(label, stats)
         if place not in self._unread:
             known = self._known_files(label)
             self._unread[place] = [name for name in stats if tuple(stats[name]) not in known]
         return self._unread[place]
 
-    def _record_of_files(self, label: str, stats: dict[str, list]) -> Path:
+    def record_of_files(self, label: str, stats: dict[str, list]) -> Path:
+        """Where the sha256 of files are kept that lie, and are, as `stats` says."""
         return self.root / "sources" / f"{label}-{digest(stats)[:32]}.json"
 
     def _known_files(self, label: str) -> dict[tuple, str]:
         """sha256 of all files in the newest records, by path, size, mtime and inode."""
-        records = self.file_records(label)[:MOST_RECORDS]
-        entries = [entry for path in records for entry in (publish.read_json(path) or {}).values()]
-        return {tuple(entry["stat"]): entry["sha256"] for entry in entries}
+        records = [self._read_record(path) or {} for path in self.file_records(label)[:MOST_RECORDS]]
+        return {tuple(entry["stat"]): entry["sha256"] for record in records for entry in record.values()}
+
+    @staticmethod
+    def _read_record(place: Path) -> dict | None:
+        record = publish.read_json(place)
+        whole = isinstance(record, dict) and all(
+            isinstance(entry, dict) and isinstance(entry.get("stat"), list) and isinstance(entry.get("sha256"), str)
+            for entry in record.values()
+        )
+        return record if whole else None
 
     def file_records(self, label: str) -> list[Path]:
         """The records of files outside under a label, the newest first."""
@@ -181,13 +196,14 @@ class Artifacts:
     def link_run(self, name: str, payload: Path, texts: dict[str, str]) -> None:
         """Let `runs/<name>` show a payload's files and, beside them, files of these texts; replaced as a whole."""
         folder = self._run_folder(name, payload, texts)
-        if not folder.is_dir():
+        if not self._shows(folder, texts):
             work = folder.with_name(f"{folder.name}.{publish.unique()}")
             work.mkdir(parents=True)
             for file in sorted(payload.iterdir()):
                 (work / file.name).symlink_to(os.path.relpath(file, work))
             for file, text in texts.items():
                 (work / file).write_text(text, encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
             try:
                 os.rename(work, folder)
             except OSError:  # another process was first
@@ -200,13 +216,42 @@ class Artifacts:
         """Whether `runs/<name>` shows this payload and these texts."""
         folder = self._run_folder(name, payload, texts)
         try:
-            return os.readlink(folder.with_name(name)) == folder.name and folder.is_dir()
+            return os.readlink(folder.with_name(name)) == folder.name and self._shows(folder, texts)
         except OSError:
+            return False
+
+    @staticmethod
+    def _shows(folder: Path, texts: dict[str, str]) -> bool:
+        try:
+            return all((folder / name).read_text(encoding="utf-8") == text for name, text in texts.items())
+        except (OSError, UnicodeDecodeError):
             return False
 
     def _run_folder(self, name: str, payload: Path, texts: dict[str, str]) -> Path:
         shown = digest([payload.relative_to(self.root).as_posix(), texts])
         return self.root / "runs" / f".{name}-{shown[:16]}"
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("id"), str)
+
+
+def _is_manifest(value: object) -> bool:
+    """Whether a value says what a result's manifest must say, and names files in its own folder only."""
+    return (
+        publish.is_made(value)
+        and publish.is_recipe(value.get("recipe"))
+        and all(isinstance(value.get(name), str) for name in ("key", "content", "payload"))
+        and re.fullmatch("[0-9a-f]{32}", value["payload"]) is not None
+        and isinstance(value.get("files"), dict)
+        and all(_is_file(name, file) for name, file in value["files"].items())
+    )
+
+
+def _is_file(name: str, value: object) -> bool:
+    inside = not name.startswith("/") and ".." not in name.split("/")
+    sized = isinstance(value, dict) and isinstance(value.get("size"), int)
+    return inside and sized and isinstance(value.get("sha256"), str)
 
 
 def stat_file(path: Path) -> list:

@@ -15,7 +15,7 @@ import luigi.interface
 import luigi.worker
 from luigi.cmdline_parser import CmdlineParser
 
-from pipeline import runlog
+from pipeline import jobs, runlog
 from pipeline.config import ConfigError
 from pipeline.experiment import Experiment
 from pipeline.pack import Pack
@@ -57,7 +57,13 @@ def _stay(worker: luigi.worker.Worker, response: luigi.worker.GetWorkResponse) -
 
     Luigi would leave at once, with features half done, or with its option `keep_alive` wait for what has failed.
     """
-    return not scheduled_locally() and worker.run_succeeded and response.n_pending_tasks > 0
+    stays = not scheduled_locally() and worker.run_succeeded and response.n_pending_tasks > 0
+    if stays and not response.running_tasks and not hasattr(worker, "told"):
+        worker.told = True
+        logging.getLogger("luigi-interface").warning(
+            "waiting for what failed in another process, until the luigid hands it out again (its retry_delay)"
+        )
+    return stays
 
 
 def scheduled_locally() -> bool:
@@ -100,6 +106,8 @@ def report_at_exit(experiment: Experiment, done: Callable[[], bool], results: Ca
             experiment.forget()
             events = runlog.read(experiment.artifacts.root)
             good = done() and not any(event["event"] == "failed" for event in events)
+            if good:
+                jobs.leave(experiment)
             print("\n".join(["", *runlog.summary(events, _reached(experiment, good))]))
             if changed := code_changed(experiment):
                 print(changed)

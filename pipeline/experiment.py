@@ -45,6 +45,7 @@ class Experiment:
         """Compute keys anew: what ran since may have changed the identity of an input."""
         self.recipes.clear()
         self.keys.clear()
+        self.digests = {stage: known for stage, known in self.digests.items() if known is not None}
 
     def needed(self) -> dict[type[Stage], bool]:
         """The incomplete stages that the last one needs, each with whether it will surely have something to do.
@@ -69,8 +70,13 @@ class Experiment:
         return not self.order or type(stage) in self.needed()
 
     def made_of(self) -> dict[str, str | None]:
-        """What the results consist of: the key of each stage (of packs, the folder of their store), as far as known."""
-        return {stage.__name__: stage.of(self).place() for stage in self.order}
+        """Where everything lies that the results consist of, from the artifacts folder: {stage: place}.
+
+        None for a stage whose key is not known yet. "… files" are the records of the files outside that it read.
+        """
+        stages = [stage.of(self) for stage in self.order]
+        places = {stage.name: stage.place() for stage in stages}
+        return places | {f"{stage.name} files": place for stage in stages if (place := stage.record_of_files())}
 
 
 def artifacts_of(config: BaseConfig) -> Artifacts:

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from pipeline import jobs, publish
 from pipeline.artifacts import MOST_RECORDS, Artifacts
-from pipeline.stores import Store
-
-UNFINISHED = 7 * 24 * 3600  # seconds after which unfinished work that nothing has touched counts as given up
+from pipeline.jobs import UNFINISHED
+from pipeline.stores import Store, read_record
 
 
 @dataclass
@@ -29,9 +28,10 @@ class Garbage:
         self.size = sum(file.lstat().st_size for file in files)
 
     def delete(self) -> None:
+        """Raises OSError for what can't be deleted."""
         for path in self.paths:
             if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
+                shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
 
@@ -61,23 +61,23 @@ def find(artifacts: Artifacts) -> list[Garbage]:
     Raises ValueError for an experiment that does not say what it needs.
     """
     kept = _kept(artifacts)
-    found = [*_results(artifacts, kept), *_shards(artifacts, kept), *_others(artifacts)]
+    found = [*_results(artifacts, kept), *_shards(artifacts, kept), *_others(artifacts, kept)]
     return sorted(found, key=lambda garbage: garbage.place)
 
 
 def _kept(artifacts: Artifacts) -> Kept:
     kept = Kept()
-    for needs in jobs.running(artifacts):
+    for needs in jobs.needs(artifacts):
         for stage, place in needs.items():
             kept.keep(stage, place, None)
     for link in sorted((artifacts.root / "runs").glob("[!.]*")):
         needs = publish.read_json(link / "made_of.json")
-        if not isinstance(needs, dict):
+        if not publish.is_places(needs):
             raise ValueError(
                 f"{link} does not say what it needs, so nothing can be called garbage: run that experiment again, "
                 "or delete the link"
             )
-        records = [publish.read_json(artifacts.root / p) for p in needs.values() if p and "/gathers/" in p]
+        records = [read_record(artifacts.root / p) for p in needs.values() if p and "/gathers/" in p]
         rows = [row for record in records if record for part in record.values() for row in part]
         items = {digest for _, digest in rows} if all(records) else None
         for stage, place in needs.items():
@@ -96,9 +96,8 @@ def _results(artifacts: Artifacts, kept: Kept) -> list[Garbage]:
             experiment = manifest["provenance"].get("experiment", "an experiment")
             what = f"made for {experiment}, {_day(manifest['created'])}"
             found.append(Garbage(place, what, [folder / "manifest.json", folder]))
-        else:
-            payload = manifest and manifest["payload"]
-            rest = [path for path in folder.iterdir() if path.name not in ("manifest.json", payload)]
+        elif manifest:
+            rest = [path for path in folder.iterdir() if path.name not in ("manifest.json", manifest["payload"])]
             found += [Garbage(f"{place}/{path.name}", "unfinished", [path]) for path in rest if _given_up(path)]
     return found
 
@@ -108,7 +107,7 @@ def _shards(artifacts: Artifacts, kept: Kept) -> list[Garbage]:
     for folder in artifacts.stores():
         place = folder.relative_to(artifacts.root).as_posix()
         store, items = Store.open(folder), kept.items.get(place, set())
-        if store is None or items is None or folder.name.rpartition("-")[0] in kept.stages:
+        if store is None or items is None or folder.is_symlink() or folder.name.rpartition("-")[0] in kept.stages:
             continue
         shards = list(store.manifests().values())
         if place not in kept.items:
@@ -129,13 +128,14 @@ def _shards(artifacts: Artifacts, kept: Kept) -> list[Garbage]:
     return found
 
 
-def _others(artifacts: Artifacts) -> list[Garbage]:
+def _others(artifacts: Artifacts, kept: Kept) -> list[Garbage]:
     root = artifacts.root
     linked = {link.resolve() for link in (root / "runs").glob("[!.]*")}
     found = [Garbage(f"runs/{path.name}", "shown before", [path]) for path in (root / "runs").glob(".*")]
     found = [garbage for garbage in found if garbage.paths[0].resolve() not in linked]
     labels = {path.name.rpartition("-")[0] for path in (root / "sources").glob("*-*.json")}
     records = [path for label in labels for path in artifacts.file_records(label)[MOST_RECORDS:]]
+    records = [path for path in records if f"sources/{path.name}" not in kept.places]
     found += [Garbage(f"sources/{path.name}", "an old record of files", [path]) for path in records]
     work = [path for path in artifacts.scratch.glob("*-*") if _given_up(path)]
     return found + [Garbage(f"scratch/{path.name}", "unfinished", [path]) for path in work]

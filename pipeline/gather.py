@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,9 +17,21 @@ from pipeline.keys import digest
 from pipeline.pack import Pack
 from pipeline.reasons import Earlier, Reason, differences, sentence, waiting
 from pipeline.stage import Stage
-from pipeline.stores import Item, Store
+from pipeline.stores import MOST_PACKS, Item, Store, read_record
 
-MEMO = 1  # raised when other things are to be remembered
+MEMO = 2  # raised when other things are to be remembered
+
+
+def _is_known(value: object, parts: Iterable[str]) -> bool:
+    """Whether a value is what `Gather.known` gives."""
+    if not isinstance(value, dict) or value.keys() != {"recorded", "settled", "codes", "identities"}:
+        return False
+    codes, identities = value["codes"], value["identities"]
+    return (
+        isinstance(codes, list)
+        and all(isinstance(code, str) for code in codes)
+        and (identities is None or (isinstance(identities, dict) and set(parts) <= identities.keys()))
+    )
 
 
 class Gather(Stage):
@@ -100,13 +112,15 @@ class Gather(Stage):
     def reasons(self) -> list[Reason]:
         """Those of its packs, and the inputs that it waits for."""
         found = self.packs.of(self).reasons()
+        if self.ready() and not found and self.settled() and self._too_many(failed := self.failures()):
+            found = [{"what": "failures", "field": self.name, "old": 0, "new": len(failed)}]
         return found + [reason for reason in waiting(self.draft()) if reason not in found]
 
     def since(self, part: str, identity: str) -> list[Reason]:
         """What differs from the spec and the rows that had this identity; nothing if they are not on record."""
         for store in filter(None, map(Store.open, self.artifacts.stores(self.packs.__name__))):
             for place in (store.folder / "gathers").glob("[!.]*.json"):
-                before = (publish.read_json(place) or {}).get(part, [])
+                before = read_record(place).get(part, [])
                 if digest({"spec": store.spec_digest, "rows": before}) == identity:
                     return [*differences(store.spec, self.packs.of(self).draft()), *self._other_rows(part, before)]
         return []
@@ -125,33 +139,39 @@ class Gather(Stage):
     def known(self) -> dict | None:
         """What recorded rows and shards say.
 
-        {"recorded": whether a run has gathered this, "settled": whether no item is missing, "codes": digests of the
-        code that made the shards, "identities": of the rows of each part, null where the gather has neither been
-        recorded nor is settled}. Remembered in the store under the names of its files, so that a run that has nothing
-        to do reads no table of items and no manifest.
+        {"recorded": whether a run has gathered this, "settled": whether no item is missing and not too many failed,
+        "codes": digests of the code that made the shards, "identities": of the rows of each part, null where the gather
+        has neither been recorded nor is settled}. Remembered in the store under the names of its files and the sizes of
+        its manifests, so that a run that has nothing to do reads no table of items and no manifest.
         """
         if self.key() is None:
             return None
         recorded = stat_or_none(self._record())
-        names = [name for name in self.store.names() if name.endswith((".h5", ".json"))]
-        memo = self.store.folder / "memo" / f"{digest([MEMO, self.key(), recorded, sorted(names)])[:32]}.json"
+        about = [MEMO, self.key(), recorded, self._most(), self.store.signature()]
+        memo = self.store.folder / "memo" / f"{digest(about)[:32]}.json"
         known = publish.read_json(memo)
+        if not _is_known(known, self.needs()):
+            known = None
         if known is None and self.ready():
-            rows, settled = self.held(), self.settled()
-            before = publish.read_json(self._record()) or {}
-            for part in before:
+            before = read_record(self._record())
+            rows, settled = self.held(), self.settled() and (bool(before) or not self._too_many(self.failures()))
+            for part in before.keys() & rows.keys():
                 if not {source for _, source in before[part]} <= {source for _, source in rows[part]}:
                     rows[part] = before[part]
-            identities = {part: digest({"spec": self.store.spec_digest, "rows": rows[part]}) for part in rows}
+            identities = {part: self._identity_of(part, rows[part]) for part in rows}
             codes = sorted(filter(None, self.store.index().codes))
             known = {"recorded": bool(before), "settled": settled, "codes": codes}
-            known = publish.publish_json(memo, known | {"identities": identities if before or settled else None})
+            known |= {"identities": identities if before or settled else None}
+            known = publish.remember_json(memo, known, lambda there: _is_known(there, self.needs()))
         return known
 
     def held(self) -> dict[str, list[list[str]]]:
         """The items of each part that have rows now, sorted."""
         rows = self.store.index().rows
         return {part: sorted([n, d] for n, d in items if d in rows) for part, items in self.wanted().items()}
+
+    def _identity_of(self, part: str, rows: list[list[str]]) -> str:
+        return digest({"spec": self.store.spec_digest, "rows": rows})
 
     def identity(self, part: str = "") -> str | None:
         """Row identity: digest of the spec and the sorted (id, source digest) of the rows there are.
@@ -162,8 +182,13 @@ class Gather(Stage):
         return known and known["identities"] and known["identities"][part]
 
     def result(self, part: str) -> dict[str, Path]:
-        """The shard that holds each item of a part, by source digest; items without rows are left out."""
+        """The shard that holds each item of a part, by source digest; items that failed are left out.
+
+        Raises ValueError if these are not the rows that the keys of what follows speak of.
+        """
         rows = self.store.index().rows
+        if self._identity_of(part, self.held()[part]) != self.identity(part):
+            raise ValueError(f"features have gone from {self.store.folder} meanwhile; run the same command again")
         return {source: rows[source] for _, source in self.wanted()[part] if source in rows}
 
     def settled(self) -> bool:
@@ -178,6 +203,7 @@ class Gather(Stage):
 
         Luigi starts this anew after each yield, which finds the same plans.
         """
+        jobs.enter(self.experiment)
         self.experiment.forget()
         if not (self.ready() and self.settled()) and not self.experiment.needs(self):
             return
@@ -188,7 +214,7 @@ class Gather(Stage):
             if attempt == 0:
                 self.log("start", items=len(self.items()), why=sentence(self.reasons()))
                 self._announce()
-                jobs.note(self.experiment)
+                jobs.write(self.experiment)
             if attempt == 100:
                 raise ValueError(f"{self.name}: shards disappear as fast as they are made from {self.store.folder}")
             size = self.experiment.config.pipeline.shard_size * self.packs.bulk
@@ -214,19 +240,19 @@ class Gather(Stage):
         """Say what is ahead; raises ValueError if the disk is too small for it."""
         *before, last = self.chain()
         drops = last.keep_field is not None and not last.field(last.keep_field)
-        # of what is dropped once it has been read, a few shards lie there at a time
-        few = 2 * self.experiment.config.pipeline.shard_size * last.bulk
-        need = last.amount(last.ahead())["bytes"]
-        need += sum(pack.amount(pack.ahead()[: few if drops else None])["bytes"] for pack in before)
+        # of what is dropped once it has been read, one worker has a shard or two there at a time
+        size = max(self.experiment.config.pipeline.shard_size * last.bulk, len(last.ahead()) // MOST_PACKS + 1)
+        few = 2 * size if drops and luigi.interface.core().workers == 1 else None
+        need = sum(pack.amount(pack.ahead()[:few])["bytes"] for pack in before) + last.amount(last.ahead())["bytes"]
         free = shutil.disk_usage(self.artifacts.root).free
         work = "; ".join(f"{pack.name} {pack.amount_text(pack.ahead())}" for pack in [*before, last])
-        print(f"{self.name}: ahead are {work}. {decimal(free)} of disk are free.", flush=True)
-        if need > free:
+        print(f"{self.name}: ahead are up to {work}. {decimal(free)} of disk are free.", flush=True)
+        if need > free and all(pack.certain() for pack in [*before, last]):
             can_drop = last.keep_field is not None and not drops
             raise ValueError(
                 f"up to {decimal(need)} are to be written, and {self.artifacts.root} has {decimal(free)} free: make "
                 "room, or keep the artifacts on a larger disk"
-                + (f", or let go what has been read: --override {last.keep_field}=false" if can_drop else "")
+                + (f", or with one worker let go what is read: --override {last.keep_field}=false" if can_drop else "")
             )
 
     def failures(self) -> list[dict]:
@@ -235,15 +261,22 @@ class Gather(Stage):
         failed = [(name, index.failures[d]) for name, d in self.items() if d not in index.rows and d in index.failures]
         return [{**failure, "id": name} for name, failure in sorted(failed, key=lambda pair: pair[0])]
 
+    def _most(self) -> float:
+        return self.field(self.most_failures) if self.most_failures else 1.0
+
+    def _too_many(self, failures: list[dict]) -> bool:
+        items = self.items()
+        return len(failures) > self._most() * len(items) or (bool(items) and len(failures) == len(items))
+
     def _check_failures(self) -> None:
         failures, items = self.failures(), self.items()
         field = self.packs.retry_field
         cure = f"; after a repair: --override {field}={self.retry + 1}" if field else ""
         for failure in failures:
             self.log("warning", reason=f"{failure['id']}: {failure['reason']}; it is left out{cure}")
-        most = self.field(self.most_failures) if self.most_failures else 1.0
-        if len(failures) > most * len(items) or (items and len(failures) == len(items)):
-            allows = f", more than {self.most_failures} = {most} allows" if len(failures) < len(items) else ""
+        if self._too_many(failures):
+            more = f", more than {self.most_failures} = {self._most()} allows"
+            allows = more if len(failures) < len(items) else ""
             raise ValueError(
                 f"{len(failures)} of {len(items)} items failed{allows}; "
                 f"the first: {failures[0]['id']}: {failures[0]['reason']}{cure}"

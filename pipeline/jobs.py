@@ -1,54 +1,90 @@
 """Which runs are in work in an artifacts folder, and what they need, so that nothing is deleted under them.
 
-A run registers in `scratch/jobs/` and holds a lock there, which the kernel frees however the run ends.
+A run writes what it needs into `scratch/jobs/`, and holds a lock there that the kernel frees however the run ends.
+What a run needed that did not finish is kept for a while, so that the same command can go on.
 """
 
 from __future__ import annotations
 
 import fcntl
+import time
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import IO
 
 from pipeline import publish, runlog
 from pipeline.artifacts import Artifacts
 from pipeline.experiment import Experiment
 
-_held: list[IO] = []  # this process's lock; forked workers inherit it
+UNFINISHED = 7 * 24 * 3600  # seconds for which unfinished work is kept
+
+_held: dict[Path, IO] = {}  # this process's lock in each artifacts folder; forked workers inherit it
 
 
 def enter(experiment: Experiment) -> None:
-    """Register this process as a run of the experiment until it ends."""
-    with exclusive(experiment.artifacts):
-        running(experiment.artifacts)
-        folder = experiment.artifacts.scratch / "jobs"
-        folder.mkdir(parents=True, exist_ok=True)
-        _held.append(open(folder / f"{runlog.PROCESS}.lock", "w"))
-        fcntl.flock(_held[-1], fcntl.LOCK_EX)
-        note(experiment)
+    """Register this process as a run of the experiment, until it ends or `leave`s.
+
+    Raises OSError, with what to do, if nothing can be written there.
+    """
+    note = _note(experiment)
+    lock = note.parent / f"{runlog.PROCESS}.lock"
+    if lock in _held and note.exists():
+        return
+    try:
+        with exclusive(experiment.artifacts):
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            if lock not in _held:
+                _held[lock] = open(lock, "a")
+                fcntl.flock(_held[lock], fcntl.LOCK_SH)  # shared: workers that were forked before may enter, too
+            write(experiment)
+    except OSError as error:
+        raise experiment.artifacts.refused(error) from error
 
 
-def note(experiment: Experiment) -> None:
+def write(experiment: Experiment) -> None:
     """Write down what the run needs, as far as it is known by now; for what is not, all of a stage is kept."""
-    if _held:
-        publish.replace_json(experiment.artifacts.scratch / "jobs" / f"{runlog.PROCESS}.json", experiment.made_of())
+    publish.replace_json(_note(experiment), experiment.made_of())
 
 
-def running(artifacts: Artifacts) -> list[dict[str, str | None]]:
-    """What each run that is in work needs, see `Experiment.made_of`; what dead ones left is removed."""
+def leave(experiment: Experiment) -> None:
+    """The experiment is done: what it needs is told by its results now."""
+    note = _note(experiment)
+    note.unlink(missing_ok=True)
+    if not list(note.parent.glob(f"{runlog.PROCESS}+*.json")):
+        lock = note.parent / f"{runlog.PROCESS}.lock"
+        lock.unlink(missing_ok=True)
+        _held.pop(lock, None)
+
+
+def needs(artifacts: Artifacts) -> list[dict[str, str | None]]:
+    """What each run needs that is in work, or ended unfinished not long ago; see `Experiment.made_of`."""
     found = []
-    for lock in sorted((artifacts.scratch / "jobs").glob("*.lock")):
-        needs = lock.with_suffix(".json")
-        with open(lock, "a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                found.append(publish.read_json(needs) or {})
-                continue
-            needs.unlink(missing_ok=True)
+    for note in sorted((artifacts.scratch / "jobs").glob("*.json")):
+        places = publish.read_json(note)
+        lock = note.with_name(f"{note.name.split('+')[0]}.lock")
+        if _is_running(lock) or time.time() - note.stat().st_mtime < UNFINISHED:
+            found.append(places if publish.is_places(places) else {})
+        else:
+            note.unlink(missing_ok=True)
             lock.unlink(missing_ok=True)
     return found
 
 
+def _is_running(lock: Path) -> bool:
+    try:
+        with open(lock, "r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except FileNotFoundError:
+        return False
+    except OSError:  # somebody holds it, or it can't be told
+        return True
+
+
+def _note(experiment: Experiment) -> Path:
+    return experiment.artifacts.scratch / "jobs" / f"{runlog.PROCESS}+{experiment.token[:16]}.json"
+
+
 def exclusive(artifacts: Artifacts) -> AbstractContextManager[None]:
-    """No run begins while this is held."""
+    """No run begins or shows its results while this is held."""
     return artifacts.lock("jobs")

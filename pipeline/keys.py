@@ -35,19 +35,19 @@ def file_digest(path: Path) -> str:
 
 @cache
 def code_digest(*modules: str) -> str:
-    """Digest of the given modules and of all that they import from their own packages.
+    """Digest of the given modules and of all that they import from the packages that lie beside their own.
 
     Comments, docstrings and layout do not count; nothing is imported. Imports are followed, so that a helper's
     change is not missed.
     """
-    packages = {name.split(".")[0] for name in modules}
+    beside = {_root(name) for name in modules}
     seen: dict[str, str] = {}
     todo = list(modules)
     while todo:
         name = todo.pop()
         if name not in seen:
             seen[name], imports = _code(name)
-            todo += [other for other in imports if other.split(".")[0] in packages and _source(other)]
+            todo += [other for other in imports if _root(other) in beside and _source(other)]
     return digest(seen)
 
 
@@ -69,6 +69,16 @@ def _imports(tree: ast.Module) -> list[str]:
             # `from model import fusion` names a module, `from model.fusion import Fusion` a class of one
             found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return found
+
+
+@cache
+def _root(name: str) -> Path | None:
+    """The folder in which a module's package lies; for an installed one the package itself. None if there is none."""
+    spec = find_spec(name.split(".")[0])
+    if spec is None or not spec.origin or not spec.submodule_search_locations:
+        return None
+    package = Path(spec.origin).parent
+    return package if package.parent.name == "site-packages" else package.parent
 
 
 @cache

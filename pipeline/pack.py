@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import luigi
 from rich.filesize import decimal
 
-from pipeline import publish
 from pipeline.keys import digest
 from pipeline.reasons import Earlier, Reason, waiting
 from pipeline.stage import Stage
-from pipeline.stores import Item, Store
+from pipeline.stores import Item, Store, read_plan
 
 if TYPE_CHECKING:
     from pipeline.gather import Gather
@@ -57,6 +56,10 @@ class Pack(Stage):
         """The most rows that an item has, and the most bytes of a row."""
         return 1, 0
 
+    def certain(self) -> bool:
+        """Whether most items are about as large as the largest may be."""
+        return True
+
     def write(self, path: Path, key: str, items: list[Item]) -> dict:
         """Call `makes`, which for a pack is `function(path, config, key, spec, items, part, **inputs)`."""
         part = f"{self.number + 1}/{self.of_packs}"
@@ -87,7 +90,7 @@ class Pack(Stage):
         return len(self._plan())
 
     def _plan(self) -> list:
-        plan = publish.read_json(self.artifacts.root / self.plan)
+        plan = read_plan(self.artifacts.root / self.plan)
         if plan is None:
             raise ValueError(f"the plan {self.plan} is gone or damaged; run the same command again")
         return plan
@@ -118,6 +121,8 @@ class Pack(Stage):
         return self.then.of(self).store.index().lacking(lacking, self.retry) if self.then else lacking
 
     def complete(self) -> bool:
+        if self.recipe() is None:
+            self.experiment.forget()  # the scheduling process has not seen yet what its workers made
         return self.recipe() is not None and not (self.items and self.missing(self.items))
 
     def ahead(self) -> list[Item] | None:

@@ -68,6 +68,34 @@ def publish_json(path: Path, value: Any, usable: Callable[[Any], bool] = lambda 
         aside.unlink(missing_ok=True)
 
 
+def remember_json(path: Path, value: Any, usable: Callable[[Any], bool]) -> Any:
+    """`publish_json` for what only saves time: where nothing can be written, nothing is."""
+    try:
+        return publish_json(path, value, usable)
+    except OSError:
+        return value
+
+
+def is_recipe(value: object) -> bool:
+    """Whether a value has the shape of a recipe (see `Stage.draft`)."""
+    parts = ("config", "inputs", "outside", "after")
+    return isinstance(value, dict) and all(isinstance(value.get(part, {}), dict) for part in parts)
+
+
+def is_made(value: object) -> bool:
+    """Whether a value tells when and how something was made, as every manifest does."""
+    if not isinstance(value, dict) or not isinstance(value.get("provenance"), dict):
+        return False
+    created, how = value.get("created"), value["provenance"]
+    named = all(isinstance(how.get(name, ""), str | None) for name in ("code", "experiment"))
+    return isinstance(created, int | float) and 0 <= created < 1e11 and named
+
+
+def is_places(value: object) -> bool:
+    """Whether a value tells what something consists of, as `Experiment.made_of` does."""
+    return isinstance(value, dict) and all(isinstance(place, str | None) for place in value.values())
+
+
 def replace_json(path: Path, value: Any) -> None:
     """Replace a JSON file as a whole; for the few records that are not immutable."""
     os.replace(_write_aside(path, value), path)

@@ -9,11 +9,15 @@ Reason = dict[str, Any]
 """{"what": "config", "field": "train.lr", "old": …, "new": …}; `what` is one of
 
 config    a field of the config
-input     the result of another stage; new is None while that is not known
+input     the result of another stage; new is None while that is not known, and "" if it is no longer read
 source    a file outside; old and new are None while some are `unread`, and field is then "files"
+failures  too many items failed
 items     the items of which features are held, and of which they are wanted
 code, version   of the stage
 """
+
+
+UNREAD = ""  # an input that the new recipe does not have
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,9 @@ def differences(old: dict, new: dict) -> list[Reason]:
             found.append({"what": label, "field": "files", "old": None, "new": None})
             continue
         for field in sorted(before.keys() | now.keys()):
-            if before.get(field) != now.get(field):
-                found.append({"what": label, "field": field, "old": before.get(field), "new": now.get(field)})
+            value = now.get(field, UNREAD if label == "input" else None)
+            if before.get(field) != value or (label == "input" and value is None):
+                found.append({"what": label, "field": field, "old": before.get(field), "new": value})
     for what in ("version", "code"):
         if old.get(what) != new.get(what):
             found.append({"what": what, "field": what, "old": old.get(what), "new": new.get(what)})
@@ -65,8 +70,11 @@ def text(reason: Reason) -> str:
         return f"{field}: {_some(reason['added'], 'new')}, {_some(reason['gone'], 'gone')}"
     if what == "items":
         return f"{new - old} of {new} items are not held"
+    if what == "failures":
+        return f"{new} items failed, more than are allowed"
     if what == "input":
-        return f"waits for {field.partition(':')[0]}" if new is None else f"{field} changed"
+        verb = "is no longer read" if new == UNREAD else "changed"
+        return f"waits for {field.partition(':')[0]}" if new is None else f"{field} {verb}"
     if what == "source" and "unread" in reason:
         return f"{_some(reason['unread'], 'files new, touched or moved')}: will be read"
     if what == "source":
@@ -85,6 +93,6 @@ def sentence(reasons: list[Reason], most: int = 3) -> str:
     found = [text(reason) for reason in reasons if reason["what"] != "input"]
     parts = found[:most] + ([f"{len(found) - most} more"] if len(found) > most else [])
     inputs = [(reason["field"].partition(":")[0], reason["new"]) for reason in reasons if reason["what"] == "input"]
-    changed = ", ".join(dict.fromkeys(stage for stage, new in inputs if new))
-    waits = ", ".join(dict.fromkeys(stage for stage, new in inputs if not new))
+    changed = ", ".join(dict.fromkeys(stage for stage, new in inputs if new is not None))
+    waits = ", ".join(dict.fromkeys(stage for stage, new in inputs if new is None))
     return "; ".join(parts + [f"{changed} changed"] * bool(changed) + [f"waits for {waits}"] * bool(waits))

@@ -35,8 +35,12 @@ class Root(luigi.Task):
         self.task_id = f"{self.task_family}_{self.name}_{self.last.id}"
         if console.on_command_line():
             console.share_cores()
-            jobs.enter(self.experiment)
-            console.report_at_exit(self.experiment, lambda: bool(self.last.payload()), self.results)
+            try:
+                jobs.enter(self.experiment)
+            except OSError as error:
+                if not self.complete():  # a folder that can't be written may hold all that is asked for
+                    console.refuse(error)
+            console.report_at_exit(self.experiment, self.complete, self.results)
 
     def stages(self, config: BaseConfig) -> tuple[type[Stage], ...]:
         """The stages that an experiment of this config has, in order."""
@@ -65,4 +69,6 @@ class Root(luigi.Task):
         return shown[1] is not None and self.experiment.artifacts.run_is_linked(*shown)
 
     def run(self) -> None:
-        self.experiment.artifacts.link_run(*self.shown())
+        with jobs.exclusive(self.experiment.artifacts):
+            self.experiment.artifacts.link_run(*self.shown())
+        jobs.leave(self.experiment)

@@ -83,6 +83,7 @@ class Stage(luigi.Task):
 
     def run(self) -> None:
         """Make and publish the artifact, unless early cutoff or another process left nothing to do."""
+        jobs.enter(self.experiment)
         self.digests(compute=True)
         self.experiment.forget()
         if not self.experiment.needs(self):
@@ -100,7 +101,7 @@ class Stage(luigi.Task):
                     self.log("ran", key=key, seconds=round(time.time() - started, 3))
                     shutil.rmtree(self.scratch(), ignore_errors=True)
         self.experiment.forget()
-        jobs.note(self.experiment)
+        jobs.write(self.experiment)
 
     def on_failure(self, exception: Exception) -> str:
         # an error with a message for a person needs no traceback in the last lines; the log keeps it
@@ -148,17 +149,26 @@ class Stage(luigi.Task):
     def digests(self, compute: bool = False) -> dict[str, str] | None:
         """sha256 of the sources; None if one is not known yet, unless `compute`."""
         remembered = self.experiment.digests
-        if remembered.get(type(self)) is None:
-            known = {name: stat for name, stat in self.stats().items() if isinstance(stat, str)}
-            files = {name: stat for name, stat in self.stats().items() if name not in known}
+        if type(self) not in remembered or (compute and remembered[type(self)] is None):
+            files = self.files()
+            known = {name: stat for name, stat in self.stats().items() if name not in files}
             found = self.artifacts.file_digests(self.name, files, compute or self.hashes_at_once) if files else {}
             remembered[type(self)] = None if found is None else known | found
         return remembered[type(self)]
 
+    def files(self) -> dict[str, list]:
+        """Those of the sources that are files."""
+        return {name: stat for name, stat in self.stats().items() if not isinstance(stat, str)}
+
+    def record_of_files(self) -> str | None:
+        """Where the sha256 of the sources are recorded, from the artifacts folder; None if there are no files."""
+        place = self.artifacts.record_of_files(self.name, self.files()) if self.files() else None
+        return place and place.relative_to(self.artifacts.root).as_posix()
+
     def recipe(self) -> dict | None:
         """All that decides the output, as JSON; None while an input has no identity yet."""
         recipes = self.experiment.recipes
-        if recipes.get(type(self)) is None:
+        if type(self) not in recipes:
             draft = self.draft()
             unknown = draft.get("outside", {}) is None or None in draft["inputs"].values()
             recipes[type(self)] = None if unknown else draft
@@ -265,7 +275,7 @@ class Stage(luigi.Task):
 
     def unread(self) -> list[str]:
         """The sources that are new, touched or moved, so that they are to be read again."""
-        return self.artifacts.unread(self.name, {n: s for n, s in self.stats().items() if not isinstance(s, str)})
+        return self.artifacts.unread(self.name, self.files())
 
     def code_changed(self) -> bool:
         """Whether the code that made the result is not today's, and was not meant to make it stale."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.experiment import Experiment
 from pipeline.pack import Pack
-from pipeline.reasons import Reason
+from pipeline.reasons import UNREAD, Reason
 from pipeline.stage import Stage
 
 
@@ -68,7 +68,7 @@ def why(experiment: Experiment, stage: Stage) -> list[Reason]:
                 other = kinds[name].of(experiment)
                 if reason["new"] is None:
                     because = other.reasons()
-                elif reason["old"] is not None:
+                elif reason["old"] is not None and reason["new"] != UNREAD:
                     because = other.since(part, reason["old"])
             deeper.append(reason | ({"because": behind(because)} if because else {}))
         return deeper

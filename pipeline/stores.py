@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from pipeline import publish
 from pipeline.keys import digest, file_digest
+from pipeline.publish import is_made, is_recipe
 
 Item = tuple[str, str]
 MOST_PACKS = 300  # Luigi's cost of pending tasks is quadratic
@@ -56,7 +58,7 @@ class Store:
         """The store in a folder, or None if the folder does not say of what spec."""
         about = publish.read_json(folder / "store.json")
         spec = about.get("spec") if isinstance(about, dict) else None
-        return cls(folder, spec) if isinstance(spec, dict) else None
+        return cls(folder, spec) if is_recipe(spec) else None
 
     def manifests(self) -> dict[str, dict]:
         """The manifests of all shards, by their file's name."""
@@ -75,6 +77,14 @@ class Store:
     def names(self) -> set[str]:
         """The names of all files in the folder."""
         return set(os.listdir(self.folder)) if self.folder.is_dir() else set()
+
+    def signature(self) -> list:
+        """What changes with the shards that are there: the names of all, and the sizes of manifests."""
+        if not self.folder.is_dir():
+            return []
+        with os.scandir(self.folder) as found:
+            shards = [entry for entry in found if entry.name.endswith((".h5", ".json"))]
+            return sorted([entry.name, entry.name.endswith(".json") and entry.stat().st_size] for entry in shards)
 
     def index(self) -> Index:
         """Read the manifests: where shards overlap, the smallest key wins; rows win over failures."""
@@ -106,7 +116,7 @@ class Store:
         """Manifests never change once they are there, so each is read once."""
         if name not in self._known:
             there = publish.read_json(self.folder / name)
-            if not _is_manifest(there) or there["spec"] != self.spec_digest:
+            if not _is_manifest(there, name) or there["spec"] != self.spec_digest:
                 return None
             self._known[name] = there
         return self._known[name]
@@ -123,7 +133,8 @@ class Store:
         "provenance": {…}}.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        publish.publish_json(self.folder / "store.json", {"format": "clip4videocap-store", "spec": self.spec})
+        about = {"format": "clip4videocap-store", "spec": self.spec}
+        publish.publish_json(self.folder / "store.json", about, lambda _: Store.open(self.folder) is not None)
         key = self.shard_key(items, retry)
         payload = self.folder / f"{key}-{publish.unique()}.h5"
         work = payload.with_name(f".{payload.name}")
@@ -170,27 +181,54 @@ class Store:
         """
         wanted = digest(sorted(source for _, source in items))
         place = self.folder / "plans" / f"{digest([wanted, retry, attempt])[:32]}.json"
-        plan = publish.read_json(place)
+        plan = read_plan(place)
         if plan is None:
             index = self.index()
             distinct = {source: name for name, source in reversed(items)}
             missing = sorted(source for source in distinct if not index.settled(source, retry))
             size = max(shard_size, math.ceil(len(missing) / MOST_PACKS))
             packs = [missing[start : start + size] for start in range(0, len(missing), size)]
-            plan = publish.publish_json(place, [[[distinct[source], source] for source in pack] for pack in packs])
+            plan = [[[distinct[source], source] for source in pack] for pack in packs]
+            plan = publish.publish_json(place, plan, lambda _: read_plan(place) is not None)
         return place, [[(name, source) for name, source in pack] for pack in plan]
 
 
-def _is_manifest(value: object) -> bool:
-    """Whether a file says what a shard's manifest must say, and names a payload in its own folder."""
+def read_record(place: Path) -> dict[str, list[list[str]]]:
+    """What a gather recorded: {part: [[id, digest], …]}; empty if that is not there or damaged."""
+    record = publish.read_json(place)
+    return record if isinstance(record, dict) and all(map(_are_items, record.values())) else {}
+
+
+def read_plan(place: Path) -> list[list[list[str]]] | None:
+    """The packs of a plan, [[[id, digest], …], …]; None if it is not there or damaged."""
+    plan = publish.read_json(place)
+    return plan if isinstance(plan, list) and all(map(_are_items, plan)) else None
+
+
+def _are_items(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, list) and [type(text) for text in item] == [str, str] for item in value
+    )
+
+
+def _is_manifest(value: object, name: str) -> bool:
+    """Whether a file of this name says what a shard's manifest must say: nothing else is believed or deleted."""
     texts, lists = ("key", "spec", "payload", "content", "sha256"), ("digests", "failures")
     return (
-        isinstance(value, dict)
+        is_made(value)
         and all(isinstance(value.get(name), str) for name in texts)
-        and all(isinstance(value.get(name), int | float) for name in ("size", "created"))
-        and isinstance(value.get("provenance"), dict)
         and all(isinstance(value.get(name), list) for name in lists)
-        and Path(value["payload"]).name == value["payload"]
+        and isinstance(value.get("size"), int)
+        and name == f"{value['key']}.json"
+        and re.fullmatch(re.escape(value["key"]) + r"-[0-9a-f]{32}\.h5", value["payload"]) is not None
         and all(isinstance(digest, str) for digest in value["digests"])
-        and all(isinstance(f, dict) and {"id", "digest", "reason", "retry"} <= f.keys() for f in value["failures"])
+        and all(_is_failure(failure) for failure in value["failures"])
+    )
+
+
+def _is_failure(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(isinstance(value.get(name), str) for name in ("id", "digest", "reason"))
+        and isinstance(value.get("retry"), int)
     )

@@ -76,6 +76,13 @@ def test_an_edited_helper_of_generation_runs_what_uses_it_again(project):
     assert project.run().ran() == set()
 
 
+def test_an_edited_helper_in_another_package_counts_too(project):
+    project.edit("extract/splits.py", "\nfrom extract", "\nNEW = 1\nfrom extract")
+    assert {"Train", "Caption"} <= project.run().ran()
+    project.edit("extract/splits.py", "NEW = 1\n", "")
+    assert project.run().ran() == set()
+
+
 def test_an_edit_of_extraction_reruns_nothing_and_is_told_until_the_version_is_raised(project):
     project.edit("extract/frames.py", "\nimport ", "\nNEW = 1\nimport ")
     run = project.run()

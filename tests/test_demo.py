@@ -1,8 +1,12 @@
 """The demo from nothing to scores, as a user runs it: small in everything but its stages."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from luigi_runs import TINY, Run, environment, kill_once_in_each, luigi
@@ -122,3 +126,55 @@ def test_the_scheduling_process_loads_nothing_heavy(demo, does):
     code = f"import sys, tasks; {does}; print({{'torch', 'h5py', 'numpy', 'clip', 'av'}} & set(sys.modules))"
     command = [sys.executable, "-c", code, TINY]
     assert subprocess.check_output(command, env=environment(demo.artifacts), cwd="/", text=True).strip() == "set()"
+
+
+def test_two_experiments_in_one_process(demo):
+    code = (
+        "import luigi, sys, tasks\n"
+        "some = [tasks.Pipeline(override=sys.argv[1] + name) for name in (' experiment.name=a', ' experiment.name=b"
+        " generate.length_penalty=0.0')]\n"
+        "sys.exit(not luigi.build(some, local_scheduler=True))"
+    )
+    command = [sys.executable, "-c", code, TINY]
+    subprocess.run(command, env=environment(demo.artifacts), check=True, timeout=120)
+    assert demo.result("captions.json", "a") == demo.result("captions.json")
+    assert b"length_penalty = 0.0" in demo.result("config.toml", "b")
+    assert not list((demo.artifacts / "scratch" / "jobs").iterdir())
+
+
+@pytest.fixture
+def read_only(demo):
+    """A copy of the results in a folder that can't be written, and what to run a command with that may only read."""
+    folder = Path(tempfile.mkdtemp(prefix="read-only-"))
+    shutil.copytree(demo.artifacts, folder / "artifacts", symlinks=True)
+    for path in [folder, *folder.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o555 if path.is_dir() else 0o444)
+    # root may write anything, unless it lays that power down
+    lay_down = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    if lay_down and not shutil.which("setpriv"):
+        pytest.skip("root needs setpriv for this")
+    yield folder / "artifacts", lay_down
+    for path in folder.rglob("*"):
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o755)
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+def test_who_may_only_read_sees_what_is_there_and_is_told_what_to_do(read_only):
+    artifacts, lay_down = read_only
+
+    def run(*command: str) -> subprocess.CompletedProcess:
+        command = [*lay_down, sys.executable, "-m", *command]
+        return subprocess.run(command, env=environment(artifacts), cwd="/", check=False, capture_output=True, text=True)
+
+    pipeline = ("luigi", "--module", "tasks", "Pipeline", "--override")
+    assert run(*pipeline, TINY).returncode == 0
+    rows = json.loads(run("videocap", "status", "--json", "--override", TINY).stdout)
+    assert {row["state"] for row in rows} == {"fresh"}
+    assert run("videocap", "why", "Train", "--override", TINY + " train.seed=8").returncode == 0
+    assert run("videocap", "store", "gc").returncode == 0
+    refused = run(*pipeline, TINY + " train.seed=8")
+    assert refused.returncode == 2
+    assert "name another by VIDEOCAP_ARTIFACTS" in refused.stderr

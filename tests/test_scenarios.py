@@ -236,6 +236,33 @@ def test_a_shard_or_record_that_is_deleted_or_damaged_stops_nobody(world, patter
     assert "Train" in world.run("train.seed=1").ran()
 
 
+def test_features_that_go_while_a_run_counts_on_them_stop_it(world):
+    def drop():
+        next(world.artifacts.glob("stores/EmbedFramesShard-*/*.h5")).unlink()
+
+    run = luigi(world.artifacts, *world.arguments("train.seed=1"), when=("Train", drop))
+    if run.status:  # else it had read them
+        assert "features have gone" in run.output
+    world.run("train.seed=1")
+    assert world.run("generate.beam=2 train.seed=1").ran() >= {"Caption"}
+    assert json.loads(world.shown("scores.json"))["videos"] == len(
+        {r["video"] for r in world.rows() if r["split"] == "test"}
+    )
+
+
+@pytest.mark.parametrize("text", ["[]", "[1]", '{"key": 1}', '{"x": [[1]]}', "null"])
+def test_json_of_any_other_shape_is_as_good_as_none(world, text):
+    places = ["stores/*/gathers/*", "stores/*/memo/*", "stores/*/plans/*", "stores/*/store.json", "sources/*"]
+    for pattern in [*places, "stores/DecodeShard-*/[0-9a-f]*.json", "Vocabulary/*/manifest.json", "id.json"]:
+        for file in world.artifacts.glob(pattern):
+            file.write_text(text)
+    (world.artifacts / "Train" / ("0" * 64)).mkdir()
+    (world.artifacts / "Train" / ("0" * 64) / "manifest.json").write_text(
+        json.dumps({"key": "0" * 64, "files": {}, "created": "now"})
+    )
+    assert "Train" in world.run("train.seed=1").ran()
+
+
 @pytest.mark.parametrize("kind", ["DecodeShard", "EmbedFramesShard", "EmbedCaptionsShard"])
 def test_a_shard_with_a_flipped_bit_is_named_and_what_to_do(world, kind):
     """A shard is never trusted: what reads it checks its digest."""
@@ -294,6 +321,9 @@ def test_garbage_is_what_no_experiment_and_no_running_job_needs(world):
         assert " shards, 20" not in gc("--delete"), "the job reads these"
     finally:
         kill(job)
+    assert " shards, 20" not in gc("--delete"), "it may go on"
+    for note in world.artifacts.glob("scratch/jobs/*.json"):
+        os.utime(note, (1, 1))
     assert gc("--delete").count(" shards, 20") == 2
     assert world.run().ran() == world.run("experiment.name=other train.seed=1").ran() == set()
     assert "EmbedFramesShard" in world.run("decode.frames=5 train.seed=2").ran()

@@ -136,32 +136,9 @@ def test_without_a_split_videos_are_drawn_and_adding_some_moves_none(tmp_path):
     assert shares["test"] > 0.04
 
 
-captions = st.text(st.characters(codec="utf-8"), max_size=30)
-
-
-@given(
-    st.dictionaries(st.text("abc/é ", min_size=1, max_size=6), st.lists(captions, min_size=1, max_size=3), max_size=5)
-)
-def test_any_table_is_read_back_as_written(tmp_path_factory, table):
-    folder = tmp_path_factory.mktemp("corpus")
-    rows = [
-        corpus.Video(name, f"sha-{name}", "val", tuple(c), {"effect": tuple(c)}) for name, c in sorted(table.items())
-    ]
-    corpus.write(rows, folder)
-    parts = [folder / f"{part}.val.json" for part in ("videos", "captions", "aspects")]
-    assert corpus.load(*parts) == rows
-    assert corpus.load(*parts, keep=[]) == []
-
-
 @given(st.text())
 def test_a_caption_comes_out_on_one_line(text):
     assert len(corpus._clean(text).splitlines()) <= 1
-
-
-def test_distinct_captions_are_listed_once():
-    items = corpus.caption_items({"a": ["x", "y"], "b": ["y"]})
-    assert [text for text, _ in items] == ["x", "y"]
-    assert all(len(digest) == 64 for _, digest in items)
 
 
 def test_without_training_videos_there_is_an_error_and_other_empty_splits_are_noted(tmp_path):

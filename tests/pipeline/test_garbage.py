@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import garbage, jobs
-from pipeline.artifacts import Artifacts
+from pipeline.artifacts import Artifacts, stat_file
+from pipeline.stores import Store
 
 KEYS = {name: f"{name * 64}" for name in "abc"}
 
@@ -76,6 +77,8 @@ def test_an_experiment_that_does_not_say_what_it_needs_stops_it_all(artifacts, t
 class Job:
     """What `jobs` asks of an experiment."""
 
+    token = "0" * 64
+
     def __init__(self, artifacts: Artifacts, needs: dict):
         self.artifacts, self.needs = artifacts, needs
 
@@ -90,14 +93,87 @@ def _work(job, entered):
 
 
 @pytest.mark.parametrize(("needs", "left"), [({"Train": f"Train/{KEYS['c']}"}, {"b"}), ({"Train": None}, set())])
-def test_a_running_job_keeps_what_it_needs_until_it_is_killed(artifacts, needs, left):
+def test_a_running_job_keeps_what_it_needs_and_one_that_was_killed_for_a_week(artifacts, needs, left):
     context = multiprocessing.get_context("fork")
     entered = context.Event()
     process = context.Process(target=_work, args=(Job(artifacts, needs), entered))
     process.start()
     assert entered.wait(30)
-    assert places(artifacts) == {f"Train/{KEYS[name]}" for name in left}
+    (note,) = (artifacts.scratch / "jobs").glob("*.json")
+    os.utime(note, (1, 1))
+    assert places(artifacts) == {f"Train/{KEYS[name]}" for name in left}, "it runs, however long"
     os.kill(process.pid, signal.SIGKILL)
     process.join()
+    os.utime(note)
+    assert places(artifacts) == {f"Train/{KEYS[name]}" for name in left}, "the same command can go on"
+    os.utime(note, (1, 1))
     assert places(artifacts) == {f"Train/{KEYS['b']}", f"Train/{KEYS['c']}"}
-    assert not list((artifacts.scratch / "jobs").glob("*.lock"))
+    assert not list((artifacts.scratch / "jobs").iterdir())
+
+
+def test_a_process_may_run_several_experiments_and_leaves_no_trace_when_they_are_done(artifacts):
+    some = [Job(artifacts, {"Train": f"Train/{KEYS[name]}"}) for name in "bc"]
+    some[1].token = "1" * 64
+    for job in some:
+        jobs.enter(job)
+        jobs.enter(job)
+    assert places(artifacts) == set()
+    jobs.leave(some[0])
+    assert places(artifacts) == {f"Train/{KEYS['b']}"}
+    jobs.leave(some[1])
+    assert not list((artifacts.scratch / "jobs").iterdir())
+
+
+@pytest.mark.parametrize("text", ["[1]", '{"Train": 5}', "{"])
+def test_a_note_that_is_none_deletes_nothing_of_others(artifacts, text):
+    jobs.enter(Job(artifacts, {}))
+    (note,) = (artifacts.scratch / "jobs").glob("*.json")
+    note.write_text(text)
+    assert f"Train/{KEYS['a']}" not in places(artifacts)
+    jobs.leave(Job(artifacts, {}))
+
+
+def test_of_a_shown_result_nothing_goes_though_its_manifest_is_damaged(artifacts):
+    folder = artifacts.folder("Train", KEYS["a"])
+    (folder / "manifest.json").write_text("{")
+    for path in [*folder.rglob("*"), folder]:
+        os.utime(path, (1, 1))
+    assert not any(place.startswith(f"Train/{KEYS['a']}") for place in places(artifacts))
+
+
+@pytest.mark.parametrize("payload", ["..", "", "gathers", "store.json", "KEY.h5", "OTHER"])
+def test_a_shards_manifest_never_leads_to_another_file(artifacts, payload):
+    store = artifacts.store({"stage": "Embed"})
+
+    def write(path: Path, key: str) -> dict:
+        path.write_text("rows")
+        return {"digests": ["d"], "failures": [], "content": "c", "provenance": {}}
+
+    store.publish_shard([("a", "d")], 0, write, {})
+    (honest,) = store.folder.glob("[0-9a-f]*.json")
+    other = json.loads(honest.read_text())
+    payload = payload.replace("KEY", "f" * 64).replace("OTHER", other["payload"])
+    hostile = {**other, "key": "f" * 64, "payload": payload, "digests": []}
+    (store.folder / f"{'f' * 64}.json").write_text(json.dumps(hostile))
+    made_of = {"Embed": store.folder.relative_to(artifacts.root).as_posix(), "Features": "stores/x/gathers/y.json"}
+    (artifacts.root / "stores" / "x" / "gathers").mkdir(parents=True)
+    (artifacts.root / "stores" / "x" / "gathers" / "y.json").write_text('{"train": [["a", "d"]]}')
+    text = json.dumps({"Train": f"Train/{KEYS['a']}", **made_of})
+    artifacts.link_run("mine", artifacts.payload("Train", KEYS["a"]), {"made_of.json": text})
+    for one in garbage.find(artifacts):
+        one.delete()
+    assert Store(store.folder, store.spec).index().rows["d"].read_text() == "rows"
+
+
+def test_records_of_files_that_a_shown_result_names_are_kept(artifacts, tmp_path):
+    files = []
+    for number in range(25):
+        file = tmp_path / f"file{number}"
+        file.write_text("x")
+        stats = {"x": stat_file(file)}
+        artifacts.file_digests("Corpus", stats, compute=True)
+        files.append(artifacts.record_of_files("Corpus", stats))
+        os.utime(files[-1], (number + 1, number + 1))
+    made_of = {"Train": f"Train/{KEYS['a']}", "Corpus files": f"sources/{files[0].name}"}
+    artifacts.link_run("mine", artifacts.payload("Train", KEYS["a"]), {"made_of.json": json.dumps(made_of)})
+    assert {place for place in places(artifacts) if "sources" in place} == {f"sources/{f.name}" for f in files[1:5]}

@@ -30,6 +30,12 @@ def test_an_input_that_changed_is_told_from_one_that_is_not_known_yet():
     assert [reason["field"] for reason in waiting(draft)] == ["FrameFeatures:train"]
 
 
+def test_an_input_that_is_no_longer_read_is_not_waited_for():
+    found = differences(OLD, {**OLD, "inputs": {"FrameFeatures:train": "bb"}})
+    assert text(found[0]) == "Corpus:captions.train.json is no longer read"
+    assert "waits" not in sentence(found)
+
+
 def test_files_outside_are_named_one_by_one_or_as_not_read_yet():
     old = {**OLD, "outside": {"videos/a.mp4": "1", "videos/b.mp4": "2"}}
     new = {**OLD, "outside": {"videos/a.mp4": "3", "videos/c.mp4": "4"}}
