@@ -42,8 +42,7 @@ def resize_crop(
         raise ValueError(f"a frame of {image.width} x {image.height} pixels is too narrow to be resized")
     scaled = int(pixels * long / short)
     size = (pixels, scaled) if image.width <= image.height else (scaled, pixels)
+    if image.size != size:
+        image = image.resize(size, FILTERS[interpolation])
     left, top = (round((side - pixels) / 2) for side in size)
-    # Pillow resizes rows, then columns: between the two, columns that the crop would cut can go already
-    image = image.resize((size[0], image.height), FILTERS[interpolation]).crop((left, 0, left + pixels, image.height))
-    image = image.resize((pixels, size[1]), FILTERS[interpolation])
-    return np.asarray(image.crop((0, top, pixels, top + pixels)).convert("RGB"))
+    return np.asarray(image.crop((left, top, left + pixels, top + pixels)).convert("RGB"))
