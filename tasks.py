@@ -102,7 +102,8 @@ class DecodeShard(Pack):
     """The sampled frames of some videos, resized and cropped as the encoder's own preprocessing would."""
 
     makes, by_version = "extract.extraction:decode_shard", True
-    reads = ("decode", "encoder.pixels", "encoder.interpolation", "encoder.crop", "data.videos")
+    version = 2  # 2: pixels that are not square are resized to the shape in which they are shown
+    reads = ("decode", "data.videos", *(f"encoder.{name}" for name in ("pixels", "resize", "interpolation", "crop")))
     retry_field, holds = "decode.retry_failed", ("videos", "frames")
     uses = rendered
 

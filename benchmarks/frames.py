@@ -25,7 +25,9 @@ import imageio_ffmpeg
 
 from extract import extraction, frames
 from extract.config import DecodeConfig, EncoderConfig
+from extract.decode import decode
 from extract.preprocess import resize_crop
+from extract.probe import Prober
 
 CLIPS = Path(__file__).parents[1].parent / "shared" / "data" / "msrvtt" / "videos"
 COUNT = 20
@@ -40,11 +42,11 @@ def to_nothing(clips: list[Path]) -> None:
 
 def before_resizing(clips: list[Path]) -> None:
     """Probe, choose and decode, as `extract.frames.read` does."""
-    with frames.Prober(60, 1 << 26) as prober:
+    with Prober(60, 1 << 26) as prober:
         for clip in clips:
             stream = prober(clip)
             indices = frames.choose(stream.times, "uniform", COUNT)
-            assert sum(1 for _ in frames.decode(clip, stream, indices, timeout=60, max_pixels=1 << 26)) == COUNT
+            assert sum(1 for _ in decode(clip, stream, indices, timeout=60, max_pixels=1 << 26)) == COUNT
 
 
 def in_a_shard(clips: list[Path]) -> None:
@@ -59,10 +61,10 @@ def in_a_shard(clips: list[Path]) -> None:
 
 def resized(clips: list[Path]) -> None:
     """`extract.frames.read`: decoded, resized and cropped."""
-    geometry = {"pixels": 224, "interpolation": "bicubic", "crop": "center"}
-    with frames.Prober(60, 1 << 26) as prober:
+    settings = {"sampling": "uniform", "frames": COUNT, "fps": 1.0, "placement": "centres", "square_pixels": True}
+    with Prober(60, 1 << 26) as prober:
         for clip in clips:
-            frames.read(clip, prober, sampling="uniform", frames=COUNT, fps=1.0, placement="centres", **geometry)
+            frames.read(clip, prober, **settings, geometry={"pixels": 224})
 
 
 def by_pyav(clips: list[Path]) -> None:
@@ -71,10 +73,10 @@ def by_pyav(clips: list[Path]) -> None:
         with av.open(str(clip)) as container:
             stream = container.streams.video[0]
             stream.thread_count, stream.thread_type = 1, "NONE"
-            wanted = frames.choose(range(stream.frames), "uniform", COUNT)
+            wanted, sar = frames.choose(range(stream.frames), "uniform", COUNT), float(stream.sample_aspect_ratio or 1)
             for number, frame in enumerate(container.decode(stream)):
                 if number in wanted:
-                    resize_crop(frame.to_ndarray(format="rgb24"), 224)
+                    resize_crop(frame.to_ndarray(format="rgb24"), 224, sar=sar)
                 if number == wanted[-1]:
                     break
 

@@ -125,6 +125,9 @@ class DecodeConfig(Section):
     """Frames a second, for `fps` sampling only."""
     placement: What[Literal["centres", "ends"]] = "centres"
     """`uniform` frames at the centres of equal segments, or from the first frame to the last (as V2C)."""
+    square_pixels: What[bool] = True
+    """Resize frames whose pixels are not square to the shape in which they are shown. `false` takes pixels as they are
+    stored, as most published features of MSR-VTT did, though most of its clips are shown 4/3 as wide."""
     keep: How[bool] = True
     """Keep decoded frames once they are embedded, so that another encoder needs no decoding."""
     max_failures: How[Annotated[float, Field(ge=0, le=1)]] = 0.2
@@ -147,8 +150,10 @@ class EncoderConfig(Section):
     """`toyclip`, the name of an OpenAI model (downloaded when first needed), or the path of a checkpoint."""
     pixels: What[Annotated[int, Field(ge=16, le=1024)]] = 224
     """Height and width of the encoder's input."""
+    resize: What[Annotated[int, Field(ge=16, le=2048)] | None] = None
+    """Pixels of the frame's shorter side before the crop, where these are not `pixels` (torchvision's ResNets)."""
     interpolation: What[Literal["bicubic", "bilinear"]] = "bicubic"
-    """Pillow's filter that resizes the shorter side to `pixels`."""
+    """Pillow's filter that resizes the frame."""
     crop: What[Literal["center"]] = "center"
     """What is cut from the resized frame."""
     device: How[str] = "auto"
@@ -162,7 +167,12 @@ class EncoderConfig(Section):
     def _fits(self) -> EncoderConfig:
         if self.weights in OPENAI_MODELS and self.pixels != (pixels := OPENAI_MODELS[self.weights][1]):
             raise ValueError(f"{self.weights} takes {pixels} pixels, not {self.pixels}: set encoder.pixels = {pixels}")
+        if self.resize is not None and self.resize < self.pixels:
+            raise ValueError(f"resize = {self.resize} leaves nothing to cut {self.pixels} pixels from")
         return self
+
+    def unused(self) -> tuple[str, ...]:
+        return ("resize",) if self.resize in (None, self.pixels) else ()
 
 
 class TextEncoderConfig(Section):

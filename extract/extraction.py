@@ -15,6 +15,8 @@ from tqdm import tqdm
 
 from extract import corpus, encoders, frames, shards
 from extract.config import OPENAI_MODELS, DecodeConfig, EncoderConfig
+from extract.demux import VideoError
+from extract.probe import Prober
 
 Item = tuple[str, str]  # id, sha256 of the source
 
@@ -34,15 +36,14 @@ class Sampler:
 
     def __init__(self, ids: Sequence[str], folder: Path, decode: DecodeConfig, encoder: EncoderConfig):
         self.paths = corpus.locate(ids, folder)
-        self.prober = frames.Prober(decode.timeout, decode.max_pixels)
+        self.prober = Prober(decode.timeout, decode.max_pixels)
         self.settings = {
             "sampling": decode.sampling,
             "frames": decode.frames,
             "fps": decode.fps if decode.sampling == "fps" else 0.0,
             "placement": decode.placement if decode.sampling == "uniform" else "centres",
-            "pixels": encoder.pixels,
-            "interpolation": encoder.interpolation,
-            "crop": encoder.crop,
+            "square_pixels": decode.square_pixels,
+            "geometry": {name: getattr(encoder, name) for name in ("pixels", "interpolation", "crop", "resize")},
         }
         self.failures: list[dict[str, str]] = []
 
@@ -68,7 +69,7 @@ class Sampler:
             same = hashlib.file_digest(file, "sha256").hexdigest() == digest
         try:
             sampled = frames.read(path, self.prober, **self.settings)
-        except frames.VideoError as error:
+        except VideoError as error:
             sampled, reason = None, str(error)
         after = os.stat(path)
         if not same or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):

@@ -17,11 +17,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 import h5py
@@ -30,6 +32,8 @@ import numpy as np
 FORMAT, FORMAT_VERSION = "clip4videocap-shard", 1
 DATASETS = ("ids", "digests", "offsets", "values", "times")
 DIGEST = re.compile(r"[0-9a-f]{64}")
+PIECE = 1 << 20
+"""Bytes, but at least a row, that checking reads at once, and up to which small items are joined to be written."""
 
 
 class DamagedShard(ValueError):
@@ -124,13 +128,17 @@ class Shard:
         """Everything, its digest checked. Raises DamagedShard."""
         with self._damage_named():
             arrays = {name: self._file[name][()] for name in DATASETS}
-            if (actual := content_digest(arrays)) != self.content:
-                raise ValueError(f"its content has digest {actual[:12]}…, not {self.content[:12]}… as recorded")
+            self._check_digest(arrays)
         return Features(arrays["values"], arrays["offsets"], arrays["times"], self.ids, self.digests)
 
     def check(self) -> None:
-        """Recompute the content digest. Raises DamagedShard if it is not the recorded one."""
-        self.read_all()
+        """Recompute the content digest, in little memory. Raises DamagedShard if it is not the recorded one."""
+        with self._damage_named():
+            self._check_digest(self._file)
+
+    def _check_digest(self, datasets: Mapping[str, np.ndarray | h5py.Dataset]) -> None:
+        if (actual := content_digest(datasets)) != self.content:
+            raise ValueError(f"its content has digest {actual[:12]}…, not {self.content[:12]}… as recorded")
 
     def _check_structure(self) -> None:
         """Raise ValueError unless the file holds the five datasets, plainly stored, and nothing else."""
@@ -210,6 +218,8 @@ def write(
 ) -> ShardInfo:
     """Write a shard, reopen and check it, and flush it to disk. The same arguments give the same bytes.
 
+    It takes little memory beside the arrays.
+
     Args:
         path: a file that does not exist yet; it is removed again if anything fails.
         items: (id, sha256 of the source) of each item.
@@ -234,7 +244,11 @@ def write(
             file.attrs.update({name: np.bytes_(text) for name, text in texts.items()})
             file.attrs["format_version"] = FORMAT_VERSION
             for name, data in content.items():
-                file.create_dataset(name, data=data)
+                dataset = file.create_dataset(name, data.shape, data.dtype)
+                start = 0
+                for piece in _pieces(data):
+                    dataset[start : start + len(piece)] = piece
+                    start += len(piece)
         with Shard(path) as shard:
             shard.check()
             if shard.content != digest:
@@ -245,7 +259,7 @@ def write(
         os.unlink(path)
         raise
     values = content["values"]
-    return ShardInfo(digest, len(items), len(values), values.shape[-1] if values.ndim == 2 else values.shape[2])
+    return ShardInfo(digest, len(items), values.shape[0], values.shape[-1 if len(values.shape) == 2 else 2])
 
 
 def read(path: str | os.PathLike) -> Features:
@@ -301,14 +315,64 @@ def gather(paths: Sequence[str | os.PathLike], digests: Sequence[str]) -> Featur
     )
 
 
-def content_digest(datasets: dict[str, np.ndarray]) -> str:
+def content_digest(datasets: Mapping[str, np.ndarray | h5py.Dataset | _Values]) -> str:
     """sha256 of a shard's datasets, as the module's docstring defines it."""
     digest = hashlib.sha256()
     for name in DATASETS:
-        data = np.ascontiguousarray(datasets[name])
+        data = datasets[name]
         digest.update(f"{name} {data.dtype.str} {'x'.join(map(str, data.shape))}\n".encode("ascii"))
-        digest.update(data.reshape(-1).view(np.uint8))
+        for piece in _pieces(data):
+            digest.update(np.ascontiguousarray(piece).reshape(-1).view(np.uint8))
     return digest.hexdigest()
+
+
+class _Values:
+    """The rows of all items, as they are stored, without a copy of them all."""
+
+    def __init__(self, names: Sequence[str], arrays: Sequence[np.ndarray]):
+        self.names, self.arrays = names, arrays
+        first = arrays[0] if len(arrays) else np.empty((0, 0), np.float16)
+        self.dtype = first.dtype if first.dtype == np.uint8 else np.dtype("<f2")
+        self.offsets = np.cumsum([0, *map(len, arrays)], dtype="<i8")
+        self.shape = (int(self.offsets[-1]), *first.shape[1:])
+
+    def pieces(self) -> Iterator[np.ndarray]:
+        """Yield all rows in order. Raises ValueError, naming the item, where float16 cannot hold a feature."""
+        # A call of HDF5 costs more than the bytes of a small item do: items that begin within one PIECE are joined.
+        begins = (self.offsets[:-1] // _rows_in_piece(self)).tolist()
+        for _, items in groupby(range(len(begins)), begins.__getitem__):
+            first, *others = items
+            rows = self.arrays[first]
+            if others:
+                rows = np.concatenate([rows, *(self.arrays[other] for other in others)])
+            if self.dtype != np.uint8:
+                with np.errstate(over="ignore"):
+                    rows = rows.astype(self.dtype, copy=False)
+                wrong = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+                if len(wrong):
+                    item = np.searchsorted(self.offsets, self.offsets[first] + wrong[0], side="right") - 1
+                    raise ValueError(f"{self.names[item]}: a feature is not finite, or too large for float16")
+            yield rows
+
+
+def _pieces(data: np.ndarray | h5py.Dataset | _Values) -> Iterator[np.ndarray]:
+    """Yield all rows in order, some at a time. What is read of a file is overwritten by the next piece."""
+    if 0 in data.shape:
+        return
+    if isinstance(data, np.ndarray):
+        yield data
+    elif isinstance(data, _Values):
+        yield from data.pieces()
+    else:
+        buffer = np.empty((_rows_in_piece(data), *data.shape[1:]), data.dtype)
+        for start in range(0, len(data), len(buffer)):
+            piece = buffer[: len(data) - start]
+            data.read_direct(piece, np.s_[start : start + len(piece)])
+            yield piece
+
+
+def _rows_in_piece(data: h5py.Dataset | _Values) -> int:
+    return max(1, PIECE // max(1, math.prod(data.shape[1:]) * data.dtype.itemsize))
 
 
 def _attribute(file: h5py.File, name: str) -> str | int | None:
@@ -322,8 +386,8 @@ def _attribute(file: h5py.File, name: str) -> str | int | None:
     return value.decode() if isinstance(value, bytes) else int(value)
 
 
-def _datasets(items, arrays, times) -> dict[str, np.ndarray]:
-    """The arrays of a shard's datasets; see `write`."""
+def _datasets(items, arrays, times) -> dict[str, np.ndarray | _Values]:
+    """What a shard's datasets hold; see `write`."""
     if times is None:
         times = [np.zeros(len(array)) for array in arrays]
     if not len(items) == len(arrays) == len(times):
@@ -339,19 +403,11 @@ def _datasets(items, arrays, times) -> dict[str, np.ndarray]:
             raise ValueError(f"{name}: rows of {array.dtype} {array.shape[1:]} beside {other}")
         if len(array) != len(seconds):
             raise ValueError(f"{name}: {len(array)} rows with {len(seconds)} times")
-    offsets = np.cumsum([0, *map(len, arrays)], dtype="<i8")
-    values = np.concatenate(arrays) if len(arrays) else np.empty((0, 0), np.float16)
-    if values.dtype != np.uint8:
-        with np.errstate(over="ignore"):
-            values = values.astype("<f2", copy=False)
-        wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
-        if len(wrong):
-            item = np.searchsorted(offsets, wrong[0], side="right") - 1
-            raise ValueError(f"{items[item][0]}: a feature is not finite, or too large for float16")
+    values = _Values([name for name, _ in items], arrays)
     return {
         "ids": np.array(ids, h5py.string_dtype("utf-8", max([1, *map(len, ids)]))),
         "digests": np.array([digest.encode() for _, digest in items], "S64"),
-        "offsets": offsets,
+        "offsets": values.offsets,
         "values": values,
         "times": np.concatenate([np.empty(0), *times]).astype("<f4"),
     }

@@ -56,6 +56,7 @@ TABLE = {
     "decode.frames": ("5", DECODE),
     "decode.fps": ("3.0", NONE),  # does not matter under uniform sampling
     "decode.placement": ('"ends"', DECODE),
+    "decode.square_pixels": ("false", DECODE),
     "decode.keep": ("false", NONE),
     "decode.max_failures": ("0.5", NONE),
     "decode.retry_failed": ("1", NONE),
@@ -63,6 +64,7 @@ TABLE = {
     "decode.max_pixels": ("1000000", NONE),
     "encoder.weights": ('"ViT-B/16"', FRAMES),
     "encoder.pixels": ("128", {*DECODE, *CLIP}),
+    "encoder.resize": ("256", DECODE),
     "encoder.interpolation": ('"bilinear"', DECODE),
     "encoder.crop": (None, DECODE),  # has one value so far
     "encoder.device": ('"cuda"', NONE),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from extract.encoders import clip, normalize
-from extract.preprocess import resize_crop
+from extract.preprocess import resize_crop, scaled_size
 
 NAMES = ["123_456", "208_495", "321_421", "389_535"]
 
@@ -35,13 +35,26 @@ def test_equal_to_clips_transform(height, width, pixels, seed):
     assert torch.equal(normalize(ours[None])[0], expected)
 
 
-def test_bilinear_is_torchvisions():
+@pytest.mark.parametrize(("resize", "crop"), [(64, 64), (232, 224), (256, 224)])
+def test_bilinear_is_torchvisions(resize, crop):
+    """As its weights of ResNet-152 want it: V1 resizes to 256, V2 to 232."""
     from torchvision.transforms import CenterCrop, Compose, InterpolationMode, PILToTensor, Resize
 
-    image = np.random.default_rng(0).integers(0, 256, (123, 77, 3), np.uint8)
-    steps = [Resize(64, interpolation=InterpolationMode.BILINEAR), CenterCrop(64), PILToTensor()]
+    image = np.random.default_rng(0).integers(0, 256, (323, 277, 3), np.uint8)
+    steps = [Resize(resize, interpolation=InterpolationMode.BILINEAR), CenterCrop(crop), PILToTensor()]
     expected = Compose(steps)(Image.fromarray(image)).permute(1, 2, 0).numpy()
-    np.testing.assert_array_equal(resize_crop(image, 64, "bilinear"), expected)
+    np.testing.assert_array_equal(resize_crop(image, crop, "bilinear", resize=resize), expected)
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.integers(16, 300), st.floats(0.01, 100))
+def test_a_frame_is_scaled_to_the_shape_in_which_it_is_shown(width, height, shorter, sar):
+    if max(width * sar, height) > 64 * min(width * sar, height):
+        with pytest.raises(ValueError, match=f"{width} x {height}"):
+            scaled_size(width, height, shorter, sar)
+        return
+    scaled = scaled_size(width, height, shorter, sar)
+    assert min(scaled) == shorter
+    assert scaled[0] / scaled[1] == pytest.approx(width * sar / height, rel=1.01 / shorter)
 
 
 def test_a_frame_that_would_grow_enormous_is_refused():

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.shards import DamagedShard, Shard, gather, read, write
+from extract import shards
+from extract.shards import DamagedShard, Shard, content_digest, gather, read, write
 
 SPEC = {"encoder": "ViT-B/16", "frames": 20}
 
@@ -103,7 +104,55 @@ def test_two_writes_are_byte_identical(tmp_path):
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
-def test_any_flipped_byte_of_the_data_is_noticed(tmp_path):
+@given(
+    st.lists(st.integers(0, 4), max_size=6),
+    st.integers(0, 5),
+    st.sampled_from([np.float16, np.float64, np.uint8]),
+    st.integers(1, 200),
+)
+def test_neither_file_nor_digest_depends_on_the_pieces(tmp_path_factory, sizes, width, dtype, piece):
+    folder = tmp_path_factory.mktemp("shard")
+    arguments = {"items": some_items(map(str, range(len(sizes)))), "arrays": some_rows(sizes, width, dtype=dtype)}
+    arguments |= {"times": [np.full(size, np.nan) for size in sizes], "spec": SPEC, "key": "k"}
+    write(folder / "large.h5", **arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shards, "PIECE", piece)
+        info = write(folder / "small.h5", **arguments)
+        with h5py.File(folder / "small.h5") as file:
+            assert content_digest(file) == content_digest({name: file[name][()] for name in file}) == info.content
+    assert (folder / "large.h5").read_bytes() == (folder / "small.h5").read_bytes()
+
+
+@pytest.mark.parametrize("rows", ["((20, 224, 224, 3), 7, np.uint8)", "((1000, 512), 7, np.float32)"])
+def test_writing_and_checking_takes_little_memory_beside_the_arrays(tmp_path, rows):
+    # Linux's own count: ru_maxrss would begin with what this process has, and hide what is less.
+    code = f"""
+import re, sys
+from pathlib import Path
+import numpy as np
+from extract.shards import Shard, write
+
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
+
+arrays = [np.full(*{rows})]
+arrays += [arrays[0].copy() for _ in range(200_000_000 // arrays[0].nbytes)]
+items = [(str(number), 64 * "0") for number in range(len(arrays))]
+before = peak()
+assert before > 200_000_000 / 2**20
+write(sys.argv[1], items=items, arrays=arrays, times=None, spec={{}}, key="k")
+with Shard(sys.argv[1]) as shard:
+    shard.check()
+print(peak() - before)
+"""
+    path = tmp_path / "s.h5"
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    path.unlink()
+    assert float(done.stdout) < 64
+
+
+def test_any_flipped_byte_of_the_data_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "PIECE", 32)
     path = tmp_path / "s.h5"
     write_some(path)
     good = path.read_bytes()
@@ -114,6 +163,8 @@ def test_any_flipped_byte_of_the_data_is_noticed(tmp_path):
             path.write_bytes(good[:place] + bytes([good[place] ^ 0x10]) + good[place + 1 :])
             with pytest.raises(DamagedShard, match=r"s\.h5"):
                 read(path)
+            with pytest.raises(DamagedShard, match=r"s\.h5"), Shard(path) as shard:
+                shard.check()
 
 
 def test_damage_anywhere_is_noticed_or_does_no_harm(tmp_path):
@@ -236,6 +287,7 @@ def test_gather_notices_damage(tmp_path):
         ({"items": some_items("ab"), "arrays": [np.zeros((1, 2)), np.zeros((1, 3))]}, "beside"),
         ({"arrays": [np.full((1, 2), 1e6)]}, "too large"),
         ({"arrays": [np.full((1, 2), np.nan)]}, "not finite"),
+        ({"items": some_items("abc"), "arrays": [np.zeros((n, 2)) + n // 2 * 1e6 for n in (0, 1, 2)]}, "^c: a feature"),
         ({"times": [np.zeros(2)]}, "1 rows with 2 times"),
     ],
 )

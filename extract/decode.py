@@ -1,0 +1,225 @@
+"""Decodes the wanted frames of a video by ffmpeg, in a child with limits; nothing else crosses the pipe."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import threading
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import ffmpeg
+import imageio_ffmpeg
+import numpy as np
+
+from extract.demux import FORMATS, MAX_FRAMES, Stream, VideoError
+from extract.probe import deadline, limit_memory
+
+PATH = "PATH"
+MOST_SPARE = 4000  # a longer list would not fit into an argument
+WORTH_SEEKING = 100  # frames that take about as long to decode as ffmpeg to start
+
+
+def decode(
+    path: str | os.PathLike,
+    stream: Stream,
+    indices: Sequence[int],
+    *,
+    timeout: float,
+    max_pixels: int,
+    entry: int = 0,
+) -> Iterator[np.ndarray]:
+    """Decode some frames of a video; only these cross the pipe from ffmpeg, and it stops after the last one.
+
+    Args:
+        path: the video file.
+        stream: what `Prober` found in it, or `list_frames`.
+        indices: which of its frames, strictly increasing.
+        timeout: seconds until ffmpeg is killed, the caller's work between frames included.
+        max_pixels: pixels that a frame may have.
+        entry: the frame at which decoding begins: 0, or the last one of the stream's entries before the first index.
+
+    Yields:
+        uint8 RGB of shape (H, W, 3), upright: rotation that the file asks for is applied. Pixels as they are stored,
+        square or not.
+
+    Raises:
+        VideoError: if ffmpeg does not give exactly these frames in time.
+    """
+    if not indices:
+        return
+    # Numbers alone find the right frames only if there are as many as packets: the last one tells.
+    sought = sorted({*indices, len(stream.pts) - 1}) if stream.numbered else list(indices)
+    wanted = {stream.pts[i] for i in sought}
+    reach = range(stream.pts[entry], stream.pts[sought[-1]])
+    spare = [pts for pts in stream.spare if pts in reach and pts not in wanted][:MOST_SPARE]
+    marks = []
+    for i in sought:
+        time_mark, number_mark = ("pts", stream.pts[i]), ("n", i - bisect_left(spare, stream.pts[i]))
+        # Both, where they are known: then all frames before it were where the packets said.
+        marks.append([number_mark] if stream.numbered else [time_mark] if entry else [time_mark, number_mark])
+    source = {}
+    if entry:
+        at = f"{stream.pts[indices[0]] * stream.time_base:.6f}"
+        source = {"ss": at, "seek_timestamp": 1, "noaccurate_seek": None}
+    if spare:  # frames that nobody refers to and nobody wants need not be decoded: a third of the work
+        source["bsf:v"] = f"noise=drop='{_select([[('pts', pts)] for pts in spare])}'"
+    video = _video(path, stream, max_pixels, **source).filter("select", _select(marks))
+    # each PPM image carries its own size
+    output = _output(video, format="image2pipe", vcodec="ppm", pix_fmt="rgb24", **{"frames:v": len(sought)})
+    given, asked = 0, set(indices)
+    with closing(_Decoder(output, path, timeout)) as decoder:
+        while given < len(sought) and (frame := _read_ppm(decoder.pipe, max_pixels)) is not None:
+            given += 1
+            if sought[given - 1] in asked:
+                yield frame
+        decoder.finish(given, len(sought))
+
+
+def list_frames(path: str | os.PathLike, stream: Stream, *, timeout: float, max_pixels: int) -> Stream:
+    """The stream as it really decodes, by decoding all of it: for files whose packets do not tell their frames.
+
+    Raises:
+        VideoError: if ffmpeg does not decode it to its end in time.
+    """
+    video = _video(path, stream, max_pixels)
+    # one line a frame, without its pixels
+    output = _output(video, format="framecrc", vcodec="wrapped_avframe", enc_time_base="demux")
+    pts = []
+    with closing(_Decoder(output, path, timeout)) as decoder:
+        while line := decoder.pipe.readline(1000):
+            if not line.startswith(b"#"):
+                pts.append(int(line.split(b",")[2]))
+            if len(pts) > MAX_FRAMES:
+                raise VideoError(f"has more than {MAX_FRAMES} frames")
+        decoder.finish(len(pts), 1)
+    ascending = all(a < b for a, b in pairwise(pts))
+    return replace(stream, pts=sorted(pts), numbered=stream.numbered or not ascending, spare=[], entries=[])
+
+
+def spans(entries: Sequence[int], indices: Sequence[int]) -> list[tuple[int, list[int]]]:
+    """Divide `indices` into runs that are decoded from one entry each, 0 or one of `entries`.
+
+    A run goes on while the next entry is too near to be worth another start of ffmpeg.
+    """
+    runs: list[tuple[int, list[int]]] = []
+    reached = 0
+    for index in indices:
+        before = bisect_right(entries, index) - 1
+        entry = entries[before] if before >= 0 else 0
+        if entry - reached > WORTH_SEEKING:
+            runs.append((entry, []))
+        elif not runs:
+            runs.append((0, []))
+        runs[-1][1].append(index)
+        reached = index
+    return runs
+
+
+def _video(path: str | os.PathLike, stream: Stream, max_pixels: int, **options: Any):
+    """The stream as ffmpeg-python's input."""
+    limits = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": max_pixels, "threads": 1}
+    return ffmpeg.input(PATH, **options, format=stream.format, **limits)[str(stream.index)]
+
+
+def _output(video, **options: Any):
+    """`video` written to a pipe, each of its frames once."""
+    return video.output("pipe:1", fps_mode="passthrough", threads=1, **options)
+
+
+def _select(marks: list[list[tuple[str, int]]]) -> str:
+    """ffmpeg's expression for "a frame of one of these marks", each some (variable, value), the first one ascending.
+
+    A search tree, as ffmpeg's sums end at 90 terms.
+    """
+    if len(marks) <= 16:
+        return "+".join("*".join(f"eq({name},{value})" for name, value in mark) for mark in marks)
+    middle = len(marks) // 2
+    name, value = marks[middle][0]
+    return f"if(lt({name},{value}),{_select(marks[:middle])},{_select(marks[middle:])})"
+
+
+class _Decoder:
+    """ffmpeg, writing what `output` says to `pipe`; killed when its time is over, or when it is closed."""
+
+    def __init__(self, output, path: str | os.PathLike, timeout: float):
+        arguments = (
+            # copyts: the filter sees timestamps as they are in the file. timelimit: ends ffmpeg if this process dies.
+            output.global_args("-nostdin", "-hide_banner", "-loglevel", "error", "-copyts")
+            .global_args("-filter_complex_threads", "1", "-timelimit", str(int(timeout) + 1))
+            # max_error_rate: what the decoder conceals would be stored as if it had been seen.
+            .global_args("-max_error_rate", "0")
+            .compile(cmd=imageio_ffmpeg.get_ffmpeg_exe())
+        )
+        # Put in last: ffmpeg-python takes no name that is not UTF-8.
+        arguments[arguments.index(PATH)] = f"file:{os.path.abspath(path)}"
+        self.path = path
+        self.process = subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=1 << 20
+        )
+        limit_memory(self.process)
+        self.pipe = self.process.stdout
+        self.complaints = _Complaints(self.process.stderr)
+        self.deadline = deadline(self.process, timeout)
+        self.expired = self.deadline.__enter__()
+
+    def finish(self, given: int, wanted: int) -> None:
+        """Wait for its end. Raises VideoError unless all went well and as many frames came as were wanted."""
+        status = self.process.wait()
+        if self.expired.is_set():
+            raise VideoError("takes too long to decode: decode.timeout can be raised")
+        if -status in (signal.SIGKILL, signal.SIGTERM) and given < wanted:
+            raise OSError(f"ffmpeg was killed while it decoded {self.path}: was memory short? Run the same again")
+        if given < wanted or status:
+            said = self.complaints.first().replace(os.path.abspath(self.path), "it")
+            raise VideoError(
+                f"is damaged: ffmpeg gave {given} of {wanted} frames and ended with status {status}: {said}"
+            )
+
+    def close(self) -> None:
+        self.deadline.__exit__(None, None, None)
+        self.process.kill()
+        self.process.wait()
+        self.pipe.close()
+        self.complaints.join()
+
+
+def _read_ppm(pipe, max_pixels: int) -> np.ndarray | None:
+    """The next image of a stream of binary PPMs, (H, W, 3); None at its end, also if that cuts an image."""
+    header = b"".join(pipe.readline(32) for _ in range(3))
+    match = re.fullmatch(rb"P6\n(\d+) (\d+)\n255\n", header)
+    if match is None:
+        return None
+    width, height = int(match[1]), int(match[2])
+    if width * height > max_pixels:
+        raise VideoError(f"its frames have {width} x {height} pixels; {max_pixels} are allowed")
+    data = pipe.read(3 * width * height)
+    if len(data) < 3 * width * height:
+        return None
+    return np.frombuffer(data, np.uint8).reshape(height, width, 3)
+
+
+class _Complaints(threading.Thread):
+    """Reads a pipe to its end and keeps its beginning, so that a talkative child never blocks or fills memory."""
+
+    def __init__(self, pipe):
+        super().__init__(daemon=True)
+        self.pipe, self.head = pipe, b""
+        self.start()
+
+    def run(self) -> None:
+        with self.pipe:
+            while piece := self.pipe.read1(4096):
+                self.head += piece[: 4096 - len(self.head)]
+
+    def first(self) -> str:
+        """The first line: what went wrong, before its consequences."""
+        self.join()
+        lines = self.head.decode(errors="replace").strip().splitlines() or ["no message"]
+        return re.sub(r"\[[^\]]* @ 0x[0-9a-f]+\] *", "", lines[0])[:300]
