@@ -75,6 +75,8 @@ def show_status(chosen: argparse.Namespace) -> int:
     for kind in experiment.order:
         if issubclass(kind, Pack) and (ahead := kind.of(experiment).ahead()):
             print(f"ahead: {kind.__name__}: {kind.of(experiment).amount_text(ahead)}")
+    for row in rows:
+        print("".join(f"warning: {row['stage']}: {text}\n" for text in row["warnings"]), end="")
     print(code_changed(experiment), end="\n" * bool(code_changed(experiment)))
     print("Results:", root.folder if root.complete() else "not complete")
     return 0

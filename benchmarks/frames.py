@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import multiprocessing
+import os
 import resource
 import statistics
 import subprocess
@@ -17,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -51,12 +54,18 @@ def before_resizing(clips: list[Path]) -> None:
 
 def in_a_shard(clips: list[Path]) -> None:
     """The whole way, into an HDF5 shard."""
-    items = [(clip.name, hashlib.sha256(clip.read_bytes()).hexdigest()) for clip in clips]
+    items = [(clip.name, digest_of(clip)) for clip in clips]
     config = SimpleNamespace(decode=DecodeConfig(frames=COUNT), encoder=EncoderConfig())
     with tempfile.TemporaryDirectory() as folder:
         shard = Path(folder) / "frames.h5"
         made = extraction.decode_shard(shard, config, key="0" * 64, spec={}, items=items, videos=clips[0].parent)
     assert len(made["digests"]) == len(clips)
+
+
+@cache
+def digest_of(clip: Path) -> str:
+    """A clip's sha256, which Corpus has found before anything is decoded."""
+    return hashlib.sha256(clip.read_bytes()).hexdigest()
 
 
 def resized(clips: list[Path]) -> None:
@@ -94,12 +103,20 @@ def _used() -> float:
 
 
 def clock(workers: int, clips: list[Path]) -> float:
-    """Wall time for `workers` processes to read the clips."""
-    with ProcessPoolExecutor(workers) as pool:
+    """Wall time for `workers` processes, each with its children on a processor of its own, to read the clips."""
+    processors = multiprocessing.Queue()
+    for number in sorted(os.sched_getaffinity(0))[:workers]:
+        processors.put(number)
+    with ProcessPoolExecutor(workers, initializer=pin, initargs=(processors,)) as pool:
         list(pool.map(resized, [clips[:1]] * workers))  # imports
         started = time.perf_counter()
         list(pool.map(resized, [clips[n::8] for n in range(8)]))
         return time.perf_counter() - started
+
+
+def pin(processors: multiprocessing.Queue) -> None:
+    """Keep this process on one of the processors; else a single worker, beside its ffmpeg, would use two as well."""
+    os.sched_setaffinity(0, {processors.get()})
 
 
 def main() -> None:

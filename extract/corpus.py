@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -58,17 +58,27 @@ def find_videos(folder: Path) -> dict[str, Path]:
 
 
 def odd_videos(folder: Path) -> list[str]:
-    """What looks like a video but can't be one: broken links, no regular file, a name that is not Unicode."""
+    """What is left out: broken links, links back to a folder that they lie in, no regular file, no Unicode name."""
     return [os.fsencode(name).decode(errors="replace") for name, path in _video_files(folder) if _is_odd(name, path)]
 
 
 def _video_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """What has a video's name; and links back to a folder that they lie in, which are not followed."""
+    real = folder.resolve()
     for place, folders, names in os.walk(folder, followlinks=True):
-        folders.sort()
-        for name in sorted(names):
-            if os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES and not name.startswith("."):
-                path = Path(place, name)
-                yield path.relative_to(folder).as_posix(), path
+        circles = _circles(real / Path(place).relative_to(folder), folders) if folders else []
+        folders[:] = sorted(set(folders) - set(circles))
+        videos = [n for n in names if os.path.splitext(n)[1].lower() in VIDEO_SUFFIXES and not n.startswith(".")]
+        for name in sorted(circles + videos):
+            path = Path(place, name)
+            yield path.relative_to(folder).as_posix(), path
+
+
+def _circles(place: Path, names: list[str]) -> list[str]:
+    """Those of the folders in a place that are the place itself or one around it: by links, a walk would not end."""
+    around = [os.stat(path) for path in (place, *place.parents)]
+    inside = {name: os.stat(os.path.join(place, name)) for name in names}
+    return [name for name, stat in inside.items() if any(os.path.samestat(stat, other) for other in around)]
 
 
 def _is_odd(name: str, path: Path) -> bool:
@@ -108,7 +118,10 @@ def make(folder: Path, config: Any, *, digests: Mapping[str, str], toyworld: Pat
     notes += [f"there are no {split} videos: {counts}" for split in ("val", "test") if not counts[split]]
     write(videos, folder)
     odd = odd_videos(data.videos) if data.videos else []
-    return notes + ([f"{len(odd)} files left out, no regular files or names: {_examples(odd)}"] if odd else [])
+    if odd:
+        why = "no regular files or names, or links to a folder that they lie in"
+        notes.append(f"{len(odd)} files left out, {why}: {_examples(odd)}")
+    return notes
 
 
 def match(ids: Iterable[str], files: Iterable[str]) -> dict[str, str]:
@@ -150,7 +163,7 @@ def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], lis
     """
     if data.annotations is None:
         raise CorpusError("data.annotations is not set: name the file of captions")
-    entries = _read_msrvtt(data.annotations) if data.kind == "msrvtt" else _read_rows(data.annotations)
+    entries = _read_msrvtt(data.annotations) if data.kind == "msrvtt" else _read_rows(data.annotations, digests)
     if data.commonsense:
         _add_commonsense(entries, data.commonsense)
     if data.split:
@@ -187,7 +200,8 @@ def locate(ids: Iterable[str], folder: Path) -> dict[str, Path]:
 
 
 def _examples(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+    shown = [name if name.isprintable() else repr(name) for name in names[:3]]
+    return ", ".join(shown) + (" …" if len(names) > 3 else "")
 
 
 def _clean(text: Any) -> str:
@@ -241,8 +255,11 @@ def load_references(path: Path, ids: Iterable[str]) -> dict[str, list[str]]:
     return tree
 
 
-def _read_rows(path: Path) -> dict[str, _Entry]:
-    """A CSV or JSON Lines file with `video`, `caption` and optionally `split` and aspects; a row a caption."""
+def _read_rows(path: Path, files: Container[str]) -> dict[str, _Entry]:
+    """A CSV or JSON Lines file with `video`, `caption` and optionally `split` and aspects; a row a caption.
+
+    Blanks around a video's name go, unless one of the `files` is so called.
+    """
     entries: dict[str, _Entry] = {}
     for where, row in _rows(path):
         name = row.get("video")
@@ -251,7 +268,7 @@ def _read_rows(path: Path) -> dict[str, _Entry]:
         for column in ("caption", "split", *ASPECTS):
             if not isinstance(row.get(column), str | None):
                 raise CorpusError(f"{where}: `{column}` must be a text, it is {row[column]!r}")
-        entry = entries.setdefault(name.strip(), _Entry())
+        entry = entries.setdefault(name if name in files else name.strip(), _Entry())
         if row.get("split"):
             split = _split(row["split"], where)
             if entry.split not in (None, split):

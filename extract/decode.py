@@ -22,7 +22,7 @@ from extract.demux import FORMATS, MAX_FRAMES, Stream, VideoError
 from extract.probe import deadline, limit_memory
 
 PATH = "PATH"
-MOST_SPARE = 4000  # a longer list would not fit into an argument
+MOST_RUNS = 3000  # of needless frames; a longer list would not fit into an argument
 WORTH_SEEKING = 100  # frames that take about as long to decode as ffmpeg to start
 
 
@@ -56,21 +56,22 @@ def decode(
         return
     # Numbers alone find the right frames only if there are as many as packets: the last one tells.
     sought = sorted({*indices, len(stream.pts) - 1}) if stream.numbered else list(indices)
-    wanted = {stream.pts[i] for i in sought}
-    reach = range(stream.pts[entry], stream.pts[sought[-1]])
-    spare = [pts for pts in stream.spare if pts in reach and pts not in wanted][:MOST_SPARE]
-    marks = []
+    runs = _runs(_needless(stream, sought, entry))[:MOST_RUNS]
+    needless = [i for first, last in runs for i in range(first, last + 1)]
+    terms = []
     for i in sought:
-        time_mark, number_mark = ("pts", stream.pts[i]), ("n", i - bisect_left(spare, stream.pts[i]))
+        pts, n = stream.pts[i], f"eq(n,{i - bisect_left(needless, i)})"
         # Both, where they are known: then all frames before it were where the packets said.
-        marks.append([number_mark] if stream.numbered else [time_mark] if entry else [time_mark, number_mark])
-    source = {}
+        terms.append((i, n) if stream.numbered else (pts, f"eq(pts,{pts})" + ("" if entry else f"*{n}")))
+    source: dict[str, Any] = {}
     if entry:
         at = f"{stream.pts[indices[0]] * stream.time_base:.6f}"
         source = {"ss": at, "seek_timestamp": 1, "noaccurate_seek": None}
-    if spare:  # frames that nobody refers to and nobody wants need not be decoded: a third of the work
-        source["bsf:v"] = f"noise=drop='{_select([[('pts', pts)] for pts in spare])}'"
-    video = _video(path, stream, max_pixels, **source).filter("select", _select(marks))
+    if needless:
+        ranges = [(stream.pts[first], stream.pts[last]) for first, last in runs]
+        drop = _any("pts", [(first, f"between(pts,{first},{last})") for first, last in ranges])
+        source["bsf:v"] = f"noise=drop='{drop}'"
+    video = _video(path, stream, max_pixels, **source).filter("select", _any("n" if stream.numbered else "pts", terms))
     # each PPM image carries its own size
     output = _output(video, format="image2pipe", vcodec="ppm", pix_fmt="rgb24", **{"frames:v": len(sought)})
     given, asked = 0, set(indices)
@@ -133,16 +134,45 @@ def _output(video, **options: Any):
     return video.output("pipe:1", fps_mode="passthrough", threads=1, **options)
 
 
-def _select(marks: list[list[tuple[str, int]]]) -> str:
-    """ffmpeg's expression for "a frame of one of these marks", each some (variable, value), the first one ascending.
+def _needless(stream: Stream, wanted: Sequence[int], entry: int) -> list[int]:
+    """Numbers of the frames from `entry` on that no wanted one needs to have decoded: a third of the work.
+
+    Nobody refers to them, or they follow the last wanted frame of their group of pictures.
+    """
+    if not stream.order or stream.numbered:
+        return []
+    # Where groups overlap, frames of the next may be needed: then there is one.
+    closed = all(stream.order[start] == start for start in stream.entries)
+    starts = stream.entries if closed and stream.entries else [0]
+    last: dict[int, int] = {}
+    for i in wanted:
+        group = bisect_right(starts, i)
+        last[group] = max(last.get(group, -1), stream.order[i])
+    keep, spare = set(wanted), set(stream.spare)
+    needless, group = [], bisect_right(starts, entry)
+    for i in range(entry, len(stream.pts)):
+        group += group < len(starts) and starts[group] <= i
+        if i not in keep and (stream.pts[i] in spare or stream.order[i] > last.get(group, -1)):
+            needless.append(i)
+    return needless
+
+
+def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """The first and the last of each run of successive numbers."""
+    starts = [n for i, n in enumerate(numbers) if not i or numbers[i - 1] < n - 1]
+    ends = [n for i, n in enumerate(numbers) if i == len(numbers) - 1 or numbers[i + 1] > n + 1]
+    return list(zip(starts, ends, strict=True))
+
+
+def _any(name: str, terms: list[tuple[int, str]]) -> str:
+    """ffmpeg's expression for "any of these terms", each with the least value of variable `name` that it allows.
 
     A search tree, as ffmpeg's sums end at 90 terms.
     """
-    if len(marks) <= 16:
-        return "+".join("*".join(f"eq({name},{value})" for name, value in mark) for mark in marks)
-    middle = len(marks) // 2
-    name, value = marks[middle][0]
-    return f"if(lt({name},{value}),{_select(marks[:middle])},{_select(marks[middle:])})"
+    if len(terms) <= 16:
+        return "+".join(term for _, term in terms)
+    middle = len(terms) // 2
+    return f"if(lt({name},{terms[middle][0]}),{_any(name, terms[:middle])},{_any(name, terms[middle:])})"
 
 
 class _Decoder:

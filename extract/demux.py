@@ -46,6 +46,8 @@ class Stream:
     """Whether frames are found again by their numbers only, because readers differ about their timestamps."""
     spare: list[int] = field(default_factory=list)
     """Ascending timestamps of frames, as far as known, that no other refers to: the decoder need not see them."""
+    order: list[int] = field(default_factory=list)
+    """Each frame's place in the order of decoding, as far as known."""
     entries: list[int] = field(default_factory=list)
     """Ascending numbers of frames at which decoding may begin: it and what is shown later need nothing before it."""
 
@@ -68,20 +70,21 @@ def probe(path: str, max_pixels: int) -> Stream:
         stream = streams[0]
         if not 0 < stream.width * stream.height <= max_pixels:
             raise VideoError(f"its frames have {stream.width} x {stream.height} pixels; {max_pixels} are allowed")
-        if any(entry.pos + entry.size > container.size for entry in stream.index_entries):
-            raise VideoError("is cut short: its index names frames beyond the end of the file")
-
         name = container.format.name.split(",")[0]
         if _declared_size(path, name) > container.size:
             raise VideoError("is cut short: it says itself that it is longer")
         packets = _Packets(stream.codec_context.codec.canonical_name, stream.codec_context.extradata or b"")
+        whole, read = True, 0
         for packet in container.demux(stream):
             if packet.size:  # an empty one makes no frame
                 packets.add(packet)
-                whole = not packet.is_corrupt
+                whole, read = not packet.is_corrupt, read + 1
             if len(packets.pts) > MAX_FRAMES:
                 raise VideoError(f"has more than {MAX_FRAMES} frames")
-        if packets.pts and not whole:  # of others the decoder says whether it misses anything
+        index = stream.index_entries
+        if read < len(index) and any(entry.pos + entry.size > container.size for entry in index):
+            raise VideoError("is cut short: its index names frames beyond the end of the file")
+        if not whole:  # of others the decoder says whether it misses anything
             raise VideoError("is cut short: its last frame is not wholly there")
         if not packets.pts:
             raise VideoError("holds no frames")
@@ -106,6 +109,7 @@ class _Packets:
         self.dts: list[int | None] = []
         self.keys: list[int | None] = []
         self.first: int | None = None
+        self.hidden: list[int | None] = []
         self.spare: set[int] = set()
         self.doubtful = False
         self.seekable = codec in SEEKABLE
@@ -125,6 +129,7 @@ class _Packets:
             if self.codec in ("h264", "hevc"):
                 self.seekable &= bool(slices) and all(kind == 5 or 16 <= kind <= 21 for kind, _ in slices)
         if packet.is_discard:  # outside the edit list
+            self.hidden.append(packet.pts)
             return
         self.pts.append(packet.pts)
         self.dts.append(packet.dts)
@@ -135,14 +140,15 @@ class _Packets:
 
     def _slices(self, data: memoryview) -> list[tuple[int, int]]:
         """Of each slice of an H.264 or HEVC picture its type, and for H.264 whether others may refer to it."""
-        start, slices = 0, []
-        while self.length_size and start + self.length_size < len(data):
-            head = data[start + self.length_size]
-            if self.codec == "hevc" and head >> 1 & 63 < 32:
+        start, width, slices = 0, self.length_size, []
+        while width and start + width < len(data):
+            head = data[start + width]
+            if self.codec == "h264":
+                if 1 <= head & 31 <= 5:
+                    slices.append((head & 31, head >> 5 & 3))
+            elif head >> 1 & 63 < 32:
                 slices.append((head >> 1 & 63, 1))
-            elif self.codec == "h264" and 1 <= head & 31 <= 5:
-                slices.append((head & 31, head >> 5 & 3))
-            start += self.length_size + int.from_bytes(data[start : start + self.length_size], "big")
+            start += width + int.from_bytes(data[start : start + width], "big")
         return slices
 
     def read(self, name: str) -> dict:
@@ -151,13 +157,17 @@ class _Packets:
             return {"pts": None if None in self.dts else sorted(self.dts)}
         if self.doubtful or None in self.pts or len(set(self.pts)) < len(self.pts):
             return {"pts": None}
-        order = sorted(self.pts)
-        if self.first is None or self.first > order[0]:  # not every decoder shows what leads the first key frame
+        shown = sorted(self.pts)
+        if self.first is None or self.first > shown[0]:  # not every decoder shows what leads the first key frame
             return {"pts": None}
+        if any(pts is None or shown[0] <= pts <= shown[-1] for pts in self.hidden):
+            return {"pts": shown}  # an edit list of several parts: what is between them may be needed
         entries = []
         if self.seekable and name in SEEKABLE_FORMATS and None not in self.keys:
-            entries = sorted({bisect_left(order, key) for key in self.keys})
-        return {"pts": order, "spare": sorted(self.spare), "entries": entries}
+            entries = sorted({bisect_left(shown, key) for key in self.keys})
+        places = {pts: place for place, pts in enumerate(self.pts)}
+        decoded = [places[pts] for pts in shown]
+        return {"pts": shown, "spare": sorted(self.spare), "order": decoded, "entries": entries}
 
 
 def _declared_size(path: str, name: str) -> int:

@@ -108,7 +108,7 @@ def report_at_exit(experiment: Experiment, done: Callable[[], bool], results: Ca
             good = done() and not any(event["event"] == "failed" for event in events)
             if good:
                 jobs.leave(experiment)
-            print("\n".join(["", *runlog.summary(events, _reached(experiment, good))]))
+            print("\n".join(["", *runlog.summary([*events, *_warnings(experiment)], _reached(experiment, good))]))
             if changed := code_changed(experiment):
                 print(changed)
             print(results() if good else "Not done. The same command goes on where this run stopped.")
@@ -128,6 +128,12 @@ def code_changed(experiment: Experiment) -> str:
     changed = [stage.__name__ for stage in experiment.order if stage.of(experiment).code_changed()]
     cure = "raise their `version` in tasks.py if the results are to change"
     return f"code changed since, not rerun: {', '.join(changed)} ({cure})" if changed else ""
+
+
+def _warnings(experiment: Experiment) -> list[dict]:
+    """What each stage has to say in every run, also in one in which it did nothing."""
+    stages = [stage.of(experiment) for stage in experiment.order]
+    return [{"event": "warning", "stage": s.name, "reason": text} for s in stages for text in s.warnings()]
 
 
 def _reached(experiment: Experiment, done: bool) -> dict[str, bool]:

@@ -19,18 +19,17 @@ from pipeline.reasons import Earlier, Reason, differences, sentence, waiting
 from pipeline.stage import Stage
 from pipeline.stores import MOST_PACKS, Item, Store, read_record
 
-MEMO = 2  # raised when other things are to be remembered
+MEMO = 3  # raised when other things are to be remembered
+MOST_TOLD = 10  # of the items that failed, with their reasons
 
 
 def _is_known(value: object, parts: Iterable[str]) -> bool:
     """Whether a value is what `Gather.known` gives."""
-    if not isinstance(value, dict) or value.keys() != {"recorded", "settled", "codes", "identities"}:
+    if not isinstance(value, dict) or value.keys() != {"recorded", "settled", "codes", "warnings", "identities"}:
         return False
-    codes, identities = value["codes"], value["identities"]
-    return (
-        isinstance(codes, list)
-        and all(isinstance(code, str) for code in codes)
-        and (identities is None or (isinstance(identities, dict) and set(parts) <= identities.keys()))
+    lists, identities = (value["codes"], value["warnings"]), value["identities"]
+    return all(isinstance(texts, list) and all(isinstance(text, str) for text in texts) for texts in lists) and (
+        identities is None or (isinstance(identities, dict) and set(parts) <= identities.keys())
     )
 
 
@@ -140,9 +139,10 @@ class Gather(Stage):
         """What recorded rows and shards say.
 
         {"recorded": whether a run has gathered this, "settled": whether no item is missing and not too many failed,
-        "codes": digests of the code that made the shards, "identities": of the rows of each part, null where the gather
-        has neither been recorded nor is settled}. Remembered in the store under the names of its files and the sizes of
-        its manifests, so that a run that has nothing to do reads no table of items and no manifest.
+        "codes": digests of the code that made the shards, "warnings": what a person is told of items that failed,
+        "identities": of the rows of each part, null where the gather has neither been recorded nor is settled}.
+        Remembered in the store under the names of its files and the sizes of its manifests, so that a run that has
+        nothing to do reads no table of items and no manifest.
         """
         if self.key() is None:
             return None
@@ -154,13 +154,14 @@ class Gather(Stage):
             known = None
         if known is None and self.ready():
             before = read_record(self._record())
-            rows, settled = self.held(), self.settled() and (bool(before) or not self._too_many(self.failures()))
+            failures = self.failures()
+            rows, settled = self.held(), self.settled() and (bool(before) or not self._too_many(failures))
             for part in before.keys() & rows.keys():
                 if not {source for _, source in before[part]} <= {source for _, source in rows[part]}:
                     rows[part] = before[part]
             identities = {part: self._identity_of(part, rows[part]) for part in rows}
             codes = sorted(filter(None, self.store.index().codes))
-            known = {"recorded": bool(before), "settled": settled, "codes": codes}
+            known = {"recorded": bool(before), "settled": settled, "codes": codes, "warnings": self._told(failures)}
             known |= {"identities": identities if before or settled else None}
             known = publish.remember_json(memo, known, lambda there: _is_known(there, self.needs()))
         return known
@@ -270,14 +271,35 @@ class Gather(Stage):
 
     def _check_failures(self) -> None:
         failures, items = self.failures(), self.items()
-        field = self.packs.retry_field
-        cure = f"; after a repair: --override {field}={self.retry + 1}" if field else ""
-        for failure in failures:
-            self.log("warning", reason=f"{failure['id']}: {failure['reason']}; it is left out{cure}")
         if self._too_many(failures):
-            more = f", more than {self.most_failures} = {self._most()} allows"
-            allows = more if len(failures) < len(items) else ""
+            some = len(failures) < len(items)
+            allows = f", more than {self.most_failures} = {self._most()} allows" if some else ""
+            higher = f", or raise {self.most_failures} (what is done is kept)" if some else ""
             raise ValueError(
-                f"{len(failures)} of {len(items)} items failed{allows}; "
-                f"the first: {failures[0]['id']}: {failures[0]['reason']}{cure}"
+                f"{len(failures)} of {len(items)} {self.packs.holds[0]} failed{allows}, such as "
+                f"{'; '.join(map(_one, failures[:3]))}. Repair or remove them{higher}, "
+                f"or try them again as they are by {self._again(failures)}"
             )
+
+    def warnings(self) -> list[str]:
+        known = self.known()
+        return known["warnings"] if known else []
+
+    def _told(self, failures: list[dict]) -> list[str]:
+        """The first of the items that failed, each with its reason, then how many there are and what to do."""
+        if not failures:
+            return []
+        cure = f"what is repaired is tried by itself, the rest again by {self._again(failures)}"
+        rest = "; `videocap status --json` names them all" if len(failures) > MOST_TOLD else ""
+        count = f"{len(failures)} {self.packs.holds[0]} failed and are left out{rest}; {cure}"
+        return [*map(_one, failures[:MOST_TOLD]), count]
+
+    def _again(self, failures: list[dict]) -> str:
+        """The override by which they are tried once more."""
+        return f"--override {self.packs.retry_field}={max(failure['retry'] for failure in failures) + 1}"
+
+
+def _one(failure: dict) -> str:
+    """A failed item and its reason, on one line."""
+    text = f"{failure['id']}: {failure['reason']}"
+    return text if text.isprintable() else repr(text)[1:-1]

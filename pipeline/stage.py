@@ -277,6 +277,10 @@ class Stage(luigi.Task):
         """The sources that are new, touched or moved, so that they are to be read again."""
         return self.artifacts.unread(self.name, self.files())
 
+    def warnings(self) -> list[str]:
+        """What a person is told whenever the result is used."""
+        return []
+
     def code_changed(self) -> bool:
         """Whether the code that made the result is not today's, and was not meant to make it stale."""
         manifest = self.manifest()

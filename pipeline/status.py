@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.experiment import Experiment
+from pipeline.gather import Gather
 from pipeline.pack import Pack
 from pipeline.reasons import UNREAD, Reason
 from pipeline.stage import Stage
@@ -14,11 +15,11 @@ def status(experiment: Experiment) -> list[dict[str, Any]]:
     """The state of each stage, in order.
 
     Returns:
-        [{"stage", "state", "will_run", "may_run", "reasons", "key", "made", "size", "code_changed"}], for packs with
-        "ahead" (see `Pack.amount`). States: `fresh`; `missing`, never made; `stale`, made under another key;
-        `dropped`, gone but not needed. A stage behind one that runs `may_run`: its key is known only then, and may
-        turn out to be that of a result there is. `made` is when the result, or else the nearest earlier one, was made
-        (seconds since 1970), `size` its bytes.
+        [{"stage", "state", "will_run", "may_run", "reasons", "key", "made", "size", "code_changed", "warnings"}], for
+        packs with "ahead" (see `Pack.amount`), for gathers with "failures" (see `Gather.failures`). States: `fresh`;
+        `missing`, never made; `stale`, made under another key; `dropped`, gone but not needed. A stage behind one that
+        runs `may_run`: its key is known only then, and may turn out to be that of a result there is. `made` is when
+        the result, or else the nearest earlier one, was made (seconds since 1970), `size` its bytes.
     """
     needed = experiment.needed()
     return [_row(kind.of(experiment), needed) for kind in experiment.order]
@@ -43,8 +44,13 @@ def _row(stage: Stage, needed: dict[type[Stage], bool]) -> dict[str, Any]:
         "made": stage.made() or (nearest and nearest.created),
         "size": stage.size(),
         "code_changed": stage.code_changed(),
+        "warnings": stage.warnings(),
     }
-    return row | ({"ahead": stage.amount(stage.ahead() or [])} if isinstance(stage, Pack) else {})
+    if isinstance(stage, Pack):
+        row["ahead"] = stage.amount(stage.ahead() or [])
+    if isinstance(stage, Gather):  # tables and manifests are read only if something failed
+        row["failures"] = stage.failures() if row["warnings"] and stage.ready() else []
+    return row
 
 
 def why(experiment: Experiment, stage: Stage) -> list[Reason]:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from luigi_runs import luigi
+from luigi_runs import luigi, status
 from weights import save_random
 
 CONFIG = """
@@ -69,8 +69,16 @@ def add_damaged(folder: Path, data: Path) -> None:
 def test_a_damaged_clip_is_named_and_the_others_go_through(data, tmp_path):
     config = lay_out(tmp_path, data, "tiny", frames=4, pixels=32, width=32, epochs=1)
     add_damaged(tmp_path, data)
-    run = luigi(tmp_path / "artifacts", "--config", str(config))
+    artifacts = tmp_path / "artifacts"
+    refused = luigi(artifacts, "--config", str(config), "--override", "decode.max_failures=0.1")
+    assert refused.status == 1
+    said = refused.output.splitlines()[-2]
+    assert "1 of 8 videos failed, more than decode.max_failures = 0.1 allows, such as video9999: is damaged" in said
+    assert "Repair or remove them, or raise decode.max_failures" in said
+    assert said.endswith("--override decode.retry_failed=1")
+    run = luigi(artifacts, "--config", str(config))
     assert run.status == 0, run.output
+    assert not run.ran() & {"DecodeShard", "EmbedFramesShard"}, "what decoded was kept"
     assert "warning: FrameFeatures: video9999: is damaged" in run.output
     captions = json.loads(run.result("captions.json", "clips"))
     assert [row["video_id"] for row in captions] == [
@@ -78,11 +86,13 @@ def test_a_damaged_clip_is_named_and_the_others_go_through(data, tmp_path):
     ]  # fmt: skip
     assert json.loads(run.result("scores.json", "clips"))["videos"] == 7
     assert b"video9999" in run.result("report.html", "clips")
-    refused = luigi(tmp_path / "artifacts", "--config", str(config), "--override", "decode.max_failures=0.1")
-    assert refused.status == 0, "what is published stays done"
-    fresh = luigi(tmp_path / "other", "--config", str(config), "--override", "decode.max_failures=0.1")
-    assert fresh.status == 1
-    assert "1 of 8 items failed, more than decode.max_failures = 0.1 allows" in fresh.output.splitlines()[-2]
+    again = luigi(artifacts, "--config", str(config), "--override", "decode.max_failures=0.1")
+    assert again.status == 0, "what is published stays done"
+    assert again.ran() == set()
+    assert "warning: FrameFeatures: video9999: is damaged" in again.output
+    row = status(artifacts, "--config", str(config))["FrameFeatures"]
+    assert [failure["id"] for failure in row["failures"]] == ["video9999"]
+    assert row["warnings"][0].startswith("video9999: is damaged")
 
 
 def test_what_happens_in_the_folder_during_a_run_is_for_the_next_run(data, tmp_path):

@@ -1,5 +1,7 @@
 """What runs again when: each scenario on real files, by the real command."""
 
+import csv
+import hashlib
 import json
 import os
 import re
@@ -351,3 +353,75 @@ def test_a_video_repaired_trains_again_and_retry_tries_only_those(world):
     assert "Train" not in tried.ran(), "it failed again"
     (videos / victim).write_bytes(whole)
     assert world.run().ran() <= {"Corpus", "FrameFeatures", "CaptionFeatures"}, "all of it was known"
+
+
+def test_a_retry_that_works_trains_again_and_until_then_every_run_names_what_failed(world, data):
+    victim = sorted({row["video"] for row in world.rows() if row["split"] == "train"})[0]
+    shutil.copy(data / "msrvtt" / "videos" / "video7010.mp4", world.folder / "videos" / victim)
+    told = f"warning: FrameFeatures: {victim}: its frames have 320 x 240 pixels; 10000 are allowed"
+    for change in ("", " train.seed=1"):
+        run = world.run("decode.max_pixels=10000" + change)
+        assert "Train" in run.ran()
+        assert told in run.output
+    tried = world.run("decode.retry_failed=1")
+    assert world.computed("DecodeShard") == world.computed("EmbedFramesShard") == 1
+    assert tried.ran() >= {"Train", *AFTER_TRAIN}
+    assert re.search(r"^  FrameFeatures +ran .* 1 of 24 items are not held$", tried.output, re.MULTILINE)
+    assert re.search(r"^  Train +ran .* FrameFeatures changed$", tried.output, re.MULTILINE)
+    assert "warning: FrameFeatures" not in tried.output
+    assert world.run().ran() == set(), "what works stays, without the retry"
+
+
+def test_a_video_that_changes_while_it_is_read_stops_the_run_and_is_no_failure(world):
+    # the last that is read: a pack is sorted by digest
+    victim = max((world.folder / "videos").iterdir(), key=lambda path: hashlib.sha256(path.read_bytes()).digest())
+
+    def change():
+        with open(victim, "ab") as file:
+            file.write(b"\0\0\0\x08free")  # a box that says nothing
+
+    override = "decode.frames=3 pipeline.shard_size=100"
+    run = luigi(world.artifacts, *world.arguments(override), when=("DecodeShard", change))
+    assert run.status == 1
+    failed = f"failed: DecodeShard: {victim} has changed since the corpus was read; run the same command again"
+    assert run.output.splitlines()[-2] == failed
+    assert "warning: FrameFeatures" not in run.output
+    world.run(override)
+    assert world.computed("DecodeShard") == 24
+    manifests = [json.loads(path.read_text()) for path in world.artifacts.glob("stores/*Shard-*/[0-9a-f]*.json")]
+    assert not any(manifest["failures"] for manifest in manifests)
+
+
+def test_videos_of_any_name_and_behind_links_go_through_each_once(world):
+    videos, elsewhere = world.folder / "videos", world.folder / "elsewhere"
+    names = [
+        "kitchen/clip.mp4", "garden/clip.mp4", "  two  blanks .mp4", "it's \"quoted\".mp4",
+        "two\nlines.mp4", "100%d.mp4", "-i.mp4", "file:a,b;c.mp4", "back\\slash.mp4", "\x1b[31mred.mp4",
+        "[1-3]*?#.mp4", "Überfall 日本.mp4",
+    ]  # fmt: skip
+    rows = world.rows()
+    train = sorted({row["video"] for row in rows if row["split"] == "train"})
+    renamed = dict(zip(train, [*names, "linked.mp4", "album/clip.mp4"], strict=False))
+    for folder in (elsewhere, videos / "kitchen", videos / "garden"):
+        folder.mkdir()
+    for old, new in zip(train, names, strict=False):
+        (videos / old).rename(videos / new)
+    (videos / train[len(names)]).rename(elsewhere / "clip")
+    (videos / train[len(names) + 1]).rename(elsewhere / "clip.mp4")
+    (videos / "linked.mp4").symlink_to(elsewhere / "clip")
+    (videos / "album").symlink_to(elsewhere)
+    (videos / "kitchen" / "up").symlink_to(videos)
+    (elsewhere / "back").symlink_to(videos)
+    shutil.copy(videos / "linked.mp4", videos / os.fsdecode(b"latin\xe9.mp4"))
+    with open(world.folder / "captions.csv", "w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows({**row, "video": renamed.get(row["video"], row["video"])} for row in rows)
+    world.artifacts = world.folder / "fresh"
+    run = world.run(f"data.annotations={world.folder / 'captions.csv'} score.split=train")
+    assert world.computed("DecodeShard") == 24
+    assert "3 files left out" in run.output
+    for left_out in ("album/back", "kitchen/up", "latin\N{REPLACEMENT CHARACTER}.mp4"):
+        assert left_out in run.output
+    captioned = [row["video_id"] for row in json.loads(world.shown("captions.json"))]
+    assert captioned == sorted(renamed.get(name, name) for name in train)

@@ -3,10 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import tasks
 import videocap
+from pipeline.config import load
+from pipeline.experiment import Experiment
 
 
 def run(*arguments: str, **options) -> subprocess.CompletedProcess:
@@ -52,6 +56,52 @@ def test_a_wrong_file_is_named(tmp_path, captions, says, capsys):
     status = videocap.main(["score", str(tmp_path / "captions.json"), str(tmp_path / "references.json")])
     assert status == 2
     assert says in capsys.readouterr().err
+
+
+FOLDER = """
+[data]
+kind = "folder"
+videos = "videos"
+annotations = "captions.csv"
+[encoder]
+weights = "clip.pt"
+[text_encoder]
+weights = "clip.pt"
+"""
+
+
+def test_of_many_failures_status_names_the_first_and_as_json_all(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(tmp_path / "artifacts"))
+    names = [f"video{number}.mp4" for number in range(100, 200)]
+    (tmp_path / "videos").mkdir()
+    for name in names:
+        (tmp_path / "videos" / name).write_text(name)
+    (tmp_path / "captions.csv").write_text("video,caption\n" + "".join(f"{name},a caption\n" for name in names))
+    (tmp_path / "clip.pt").write_text("weights")
+    (tmp_path / "mine.toml").write_text(FOLDER)
+    experiment = Experiment(load(tasks.Config, tmp_path / "mine.toml"))
+    tasks.Corpus.of(experiment).run()
+    gather = tasks.FrameFeatures.of(experiment)
+    failed = [{"id": name, "digest": source, "reason": "is damaged"} for name, source in sorted(gather.items())[:12]]
+
+    def write(path: Path, key: str) -> dict:
+        path.write_bytes(b"rows")
+        whole = [source for _, source in sorted(gather.items())[12:]]
+        return {"digests": whole, "failures": failed, "content": "", "provenance": {}}
+
+    gather.store.publish_shard(gather.items(), 3, write, {"how": {}})
+    arguments = ["status", "--config", str(tmp_path / "mine.toml")]
+    for _ in range(2):  # as it is read from manifests, and as it was remembered
+        assert videocap.main(arguments) == 0
+        told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+        assert told[0] == "warning: FrameFeatures: video100.mp4: is damaged"
+        assert told[9] == "warning: FrameFeatures: video109.mp4: is damaged"
+        assert "FrameFeatures: 12 videos failed and are left out; `videocap status --json` names them all" in told[10]
+        assert told[10].endswith("--override decode.retry_failed=4")
+        assert len(told) == 11
+    assert videocap.main([*arguments, "--json"]) == 0
+    row = next(row for row in json.loads(capsys.readouterr().out) if row["stage"] == "FrameFeatures")
+    assert row["failures"] == [{**failure, "retry": 3} for failure in failed]
 
 
 def test_status_names_what_is_missing_and_a_wrong_key(tmp_path, capsys, monkeypatch):

@@ -1,5 +1,7 @@
 """The corpus table: every source read alike; what can't be used is named."""
 
+import csv
+import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -80,6 +82,49 @@ def test_files_of_one_name_in_two_folders_stay_two_videos():
     assert corpus.match(["absent"], files) == {}
     with pytest.raises(CorpusError, match=r"could be any of garden/clip\.mp4, kitchen/clip\.mp4"):
         corpus.match(["clip"], files)
+
+
+def test_blanks_around_a_name_go_unless_the_file_is_so_called(tmp_path):
+    text = 'video,caption\n" a.mp4",x\n" b.mp4 ",y\n'
+    videos, _ = corpus.read(folder_of(tmp_path, text), digests(" a.mp4", "b.mp4"))
+    assert [video.id for video in videos] == [" a.mp4", "b.mp4"]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/"), min_size=1), unique=True))
+def test_any_name_is_read_alike_from_csv_and_json_lines(tmp_path_factory, names):
+    folder = tmp_path_factory.mktemp("names")
+    names = [f"{name}.mp4" for name in names] + ["a.mp4"] * ("a" not in names)
+    rows = [{"video": name, "caption": "x"} for name in names]
+    table = io.StringIO()
+    csv.writer(table).writerows([["video", "caption"], *(row.values() for row in rows)])
+    lines = "\n".join(map(json.dumps, rows))
+    (folder / "captions.csv").write_text(table.getvalue(), encoding="utf-8", newline="")
+    (folder / "captions.jsonl").write_text(lines, encoding="utf-8")
+    for file in ("captions.csv", "captions.jsonl"):
+        section = DataConfig(kind="folder", videos=folder, annotations=folder / file)
+        videos, notes = corpus.read(section, digests(*names))
+        assert [video.id for video in videos] == sorted(names)
+        assert notes == []
+
+
+def test_links_are_followed_but_not_in_a_circle(tmp_path):
+    videos, elsewhere = tmp_path / "videos", tmp_path / "elsewhere"
+    for folder in (videos / "a" / "b", elsewhere / "c"):
+        folder.mkdir(parents=True)
+        (folder / "x.mp4").touch()
+    (tmp_path / "linked").touch()
+    (videos / "file.mp4").symlink_to(tmp_path / "linked")
+    for link in (videos / "first", videos / "second"):
+        link.symlink_to(elsewhere)
+    circles = {videos / "a" / "here": ".", videos / "a" / "b" / "up": "..", elsewhere / "c" / "back": videos}
+    circles |= {videos / "all": "/", videos / "self.mp4": "self.mp4"}
+    for link, target in circles.items():
+        link.symlink_to(target)
+    (tmp_path / "name").symlink_to(videos)
+    for folder in (videos, tmp_path / "name"):
+        assert list(corpus.find_videos(folder)) == ["file.mp4", "a/b/x.mp4", "first/c/x.mp4", "second/c/x.mp4"]
+        odd = {"all", "self.mp4", "a/here", "a/b/up", "first/c/back", "second/c/back"}
+        assert set(corpus.odd_videos(folder)) == odd
 
 
 def test_msrvtt_as_published(data):
