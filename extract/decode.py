@@ -22,7 +22,7 @@ from extract.demux import FORMATS, MAX_FRAMES, Stream, VideoError
 from extract.probe import deadline, limit_memory
 
 PATH = "PATH"
-MOST_RUNS = 3000  # of needless frames; a longer list would not fit into an argument
+MOST_TERMS = 1500  # of a filter: one argument holds 128 KB
 WORTH_SEEKING = 100  # frames that take about as long to decode as ffmpeg to start
 
 
@@ -56,13 +56,13 @@ def decode(
         return
     # Numbers alone find the right frames only if there are as many as packets: the last one tells.
     sought = sorted({*indices, len(stream.pts) - 1}) if stream.numbered else list(indices)
-    runs = _runs(_needless(stream, sought, entry))[:MOST_RUNS]
+    runs = _runs(_needless(stream, sought, entry))[:MOST_TERMS]
     needless = [i for first, last in runs for i in range(first, last + 1)]
-    terms = []
+    terms, counted = [], not entry and len(sought) <= MOST_TERMS
     for i in sought:
         pts, n = stream.pts[i], f"eq(n,{i - bisect_left(needless, i)})"
         # Both, where they are known: then all frames before it were where the packets said.
-        terms.append((i, n) if stream.numbered else (pts, f"eq(pts,{pts})" + ("" if entry else f"*{n}")))
+        terms.append((i, n) if stream.numbered else (pts, f"eq(pts,{pts})" + f"*{n}" * counted))
     source: dict[str, Any] = {}
     if entry:
         at = f"{stream.pts[indices[0]] * stream.time_base:.6f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from extract.demux import VideoError
 from extract.probe import Prober
 
 Item = tuple[str, str]  # id, sha256 of the source
+MOST_HELD = 512 << 20  # bytes of frames in memory
 
 
 class SourceChanged(ValueError):
@@ -91,6 +93,8 @@ def decode_shard(
 ) -> dict:
     """Write the shard of sampled frames of some videos.
 
+    Of the frames 512 MB are held in memory, and one video's more; the others wait in a file for the shard to be full.
+
     Args:
         config: holder of the sections decode, encoder and data.
         path, key, spec: of the shard, see `shards.write`.
@@ -103,15 +107,24 @@ def decode_shard(
         "provenance": {…}}.
     """
     folder = videos or config.data.videos
-    done, arrays, times = [], [], []
+    done, arrays, times, held = [], [], [], 0
     with Sampler([name for name, _ in items], folder, config.decode, config.encoder) as sampler:
         for item in tqdm(items, f"decode {part}", unit="video", disable=None):
             if read := sampler.read(item):
                 done.append(item)
-                arrays.append(read[0])
+                held += read[0].nbytes
+                arrays.append(read[0] if held <= MOST_HELD else on_disk(read[0], path.parent))
                 times.append(read[1])
     info = shards.write(path, items=done, arrays=arrays, times=times, spec=spec, key=key)
     return _written(info, done, sampler.failures, ffmpeg=imageio_ffmpeg.get_ffmpeg_version())
+
+
+def on_disk(array: np.ndarray, folder: Path) -> np.ndarray:
+    """A read-only copy of an array in a file of the folder that has no name, and so goes with this process."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        array.tofile(file)
+        file.flush()
+        return np.memmap(file, array.dtype, "r", shape=array.shape)
 
 
 def embed_frames_shard(

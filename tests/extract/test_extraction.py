@@ -52,6 +52,15 @@ def decoded(clips, tmp_path_factory):
     return path, extraction.decode_shard(path, config(), key=KEY, spec={}, items=items, videos=folder)
 
 
+def test_frames_that_do_not_fit_into_memory_wait_on_disk(clips, decoded, tmp_path, monkeypatch):
+    folder, items = clips
+    monkeypatch.setattr(extraction, "MOST_HELD", 20_000)  # one video of three
+    path = tmp_path / "frames.h5"
+    extraction.decode_shard(path, config(), key=KEY, spec={}, items=items, videos=folder)
+    assert path.read_bytes() == decoded[0].read_bytes()
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_good_videos_are_written_and_the_damaged_one_is_listed_with_its_reason(clips, decoded):
     path, written = decoded
     _, items = clips

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from videos import LIMITS, SETTINGS, full_decode
+from videos import LIMITS, SETTINGS, full_decode, synthetic
 
 from extract.decode import decode
 from extract.frames import choose, read
@@ -86,10 +86,15 @@ def test_frames_are_those_of_an_independent_full_decode(data, prober, name):
         assert stream.pts == pts
 
 
-def test_more_frames_than_a_sum_in_the_filter_could_name(data, prober):
-    path = data / "other/bottle-detection.mp4"
+@pytest.mark.parametrize("count", [1100, 4096])
+def test_more_frames_than_a_sum_in_the_filter_could_name(prober, tmp_path, count):
+    path = synthetic(tmp_path / "long.mp4", "-c:v libx264 -preset ultrafast -bf 2", seconds=200, size="32x32")
+    images, times = read(path, prober, **SETTINGS | {"frames": count, "geometry": {"pixels": 16}})
+    assert len(images) == len(times) == count
     stream = prober(path)
-    assert sum(1 for _ in decode(path, stream, range(1100), **LIMITS)) == 1100
+    found = [image.mean() for image in decode(path, stream, range(len(stream.pts)), **LIMITS)]
+    _, reference = full_decode(path)
+    assert found == [frame.mean() for frame in reference]
 
 
 def test_times_are_seconds_from_the_first_frame(data, prober):
