@@ -23,6 +23,7 @@ from extract.probe import deadline, limit_memory
 
 PATH = "PATH"
 MOST_TERMS = 1500  # of a filter: one argument holds 128 KB
+READ_AHEAD = 200  # frames behind the last wanted one that may be decoded before ffmpeg ends
 WORTH_SEEKING = 100  # frames that take about as long to decode as ffmpeg to start
 
 
@@ -150,7 +151,7 @@ def _needless(stream: Stream, wanted: Sequence[int], entry: int) -> list[int]:
         last[group] = max(last.get(group, -1), stream.order[i])
     keep, spare = set(wanted), set(stream.spare)
     needless, group = [], bisect_right(starts, entry)
-    for i in range(entry, len(stream.pts)):
+    for i in range(entry, min(len(stream.pts), wanted[-1] + READ_AHEAD)):
         group += group < len(starts) and starts[group] <= i
         if i not in keep and (stream.pts[i] in spare or stream.order[i] > last.get(group, -1)):
             needless.append(i)
