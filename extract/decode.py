@@ -23,7 +23,7 @@ from extract.probe import deadline, limit_memory
 
 PATH = "PATH"
 MOST_TERMS = 1500  # of a filter: one argument holds 128 KB
-READ_AHEAD = 200  # frames behind the last wanted one that may be decoded before ffmpeg ends
+MOST_REORDERED = 200  # frames by which the orders of decoding and of showing may differ
 WORTH_SEEKING = 100  # frames that take about as long to decode as ffmpeg to start
 
 
@@ -57,12 +57,12 @@ def decode(
         return
     # Numbers alone find the right frames only if there are as many as packets: the last one tells.
     sought = sorted({*indices, len(stream.pts) - 1}) if stream.numbered else list(indices)
-    runs = _runs(_needless(stream, sought, entry))[:MOST_TERMS]
+    runs = _needless(stream, sought, entry)
     needless = [i for first, last in runs for i in range(first, last + 1)]
-    terms, counted = [], not entry and len(sought) <= MOST_TERMS
+    # By number as well as by time, if only packets told: then all frames before it were where they said.
+    terms, counted = [], bool(stream.order) and not entry and len(sought) <= MOST_TERMS
     for i in sought:
         pts, n = stream.pts[i], f"eq(n,{i - bisect_left(needless, i)})"
-        # Both, where they are known: then all frames before it were where the packets said.
         terms.append((i, n) if stream.numbered else (pts, f"eq(pts,{pts})" + f"*{n}" * counted))
     source: dict[str, Any] = {}
     if entry:
@@ -102,7 +102,7 @@ def list_frames(path: str | os.PathLike, stream: Stream, *, timeout: float, max_
                 raise VideoError(f"has more than {MAX_FRAMES} frames")
         decoder.finish(len(pts), 1)
     ascending = all(a < b for a, b in pairwise(pts))
-    return replace(stream, pts=sorted(pts), numbered=stream.numbered or not ascending, spare=[], entries=[])
+    return replace(stream, pts=sorted(pts), numbered=stream.numbered or not ascending, spare=[], order=[], entries=[])
 
 
 def spans(entries: Sequence[int], indices: Sequence[int]) -> list[tuple[int, list[int]]]:
@@ -135,8 +135,8 @@ def _output(video, **options: Any):
     return video.output("pipe:1", fps_mode="passthrough", threads=1, **options)
 
 
-def _needless(stream: Stream, wanted: Sequence[int], entry: int) -> list[int]:
-    """Numbers of the frames from `entry` on that no wanted one needs to have decoded: a third of the work.
+def _needless(stream: Stream, wanted: Sequence[int], entry: int) -> list[tuple[int, int]]:
+    """Runs (first, last) of frames from `entry` on that no wanted one needs to have decoded: a third of the work.
 
     Nobody refers to them, or they follow the last wanted frame of their group of pictures.
     """
@@ -151,11 +151,13 @@ def _needless(stream: Stream, wanted: Sequence[int], entry: int) -> list[int]:
         last[group] = max(last.get(group, -1), stream.order[i])
     keep, spare = set(wanted), set(stream.spare)
     needless, group = [], bisect_right(starts, entry)
-    for i in range(entry, min(len(stream.pts), wanted[-1] + READ_AHEAD)):
+    end = min(len(stream.pts), wanted[-1] + MOST_REORDERED)
+    for i in range(entry, end):
         group += group < len(starts) and starts[group] <= i
         if i not in keep and (stream.pts[i] in spare or stream.order[i] > last.get(group, -1)):
             needless.append(i)
-    return needless
+    runs = _runs(needless) + ([(end, len(stream.pts) - 1)] if end < len(stream.pts) else [])
+    return runs if len(runs) <= MOST_TERMS else []  # some alone would leave frames without those that they refer to
 
 
 def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
@@ -181,11 +183,12 @@ class _Decoder:
 
     def __init__(self, output, path: str | os.PathLike, timeout: float):
         arguments = (
-            # copyts: the filter sees timestamps as they are in the file. timelimit: ends ffmpeg if this process dies.
+            # copyts: the filter sees timestamps as they are in the file.
+            # timelimit: ends ffmpeg if this process dies; it is in seconds of all its threads together.
             output.global_args("-nostdin", "-hide_banner", "-loglevel", "error", "-copyts")
-            .global_args("-filter_complex_threads", "1", "-timelimit", str(int(timeout) + 1))
-            # max_error_rate: what the decoder conceals would be stored as if it had been seen.
-            .global_args("-max_error_rate", "0")
+            .global_args("-filter_complex_threads", "1", "-timelimit", str(4 * int(timeout) + 4))
+            # What a decoder conceals would be stored as if it had been seen: any error that it admits ends ffmpeg.
+            .global_args("-max_error_rate", "0", "-xerror")
             .compile(cmd=imageio_ffmpeg.get_ffmpeg_exe())
         )
         # Put in last: ffmpeg-python takes no name that is not UTF-8.

@@ -164,7 +164,7 @@ class _Packets:
             return {"pts": shown}  # an edit list of several parts: what is between them may be needed
         entries = []
         if self.seekable and name in SEEKABLE_FORMATS and None not in self.keys:
-            entries = sorted({bisect_left(shown, key) for key in self.keys})
+            entries = sorted({bisect_left(shown, key) for key in self.keys} - {len(shown)})  # that one is hidden
         places = {pts: place for place, pts in enumerate(self.pts)}
         decoded = [places[pts] for pts in shown]
         return {"pts": shown, "spare": sorted(self.spare), "order": decoded, "entries": entries}
@@ -184,7 +184,10 @@ def _declared_size(path: str, name: str) -> int:
         file.seek(max(0, size - 4 - last_tag))
         tag = file.read(4)
     if name == "avi":
-        return int.from_bytes(head[4:8], "little")  # less than all by 8; but some writers count these in
+        length = int.from_bytes(head[4:8], "little")  # less than all by 8; but some writers count these in
+        return 0 if length == (1 << 32) - 1 else length  # all ones: written into a pipe
+    if name == "gif":
+        return size + (not tail.rstrip(b"\0").endswith(b";"))
     if name == "flv":
         return size + (tag[0] & 31 not in (8, 9, 18) or 11 + int.from_bytes(tag[1:], "big") != last_tag)
     if name == "mpegts":

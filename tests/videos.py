@@ -23,9 +23,11 @@ SETTINGS: Mapping[str, Any] = {
 }
 
 
-def run_ffmpeg(*arguments: object) -> None:
+def run_ffmpeg(*arguments: object) -> bytes:
+    """Run the ffmpeg command; what it wrote to standard output."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-y", "-loglevel", "error", *map(os.fspath, arguments)]
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)  # svt-av1 talks much
+    # svt-av1 talks much
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
 
 
 def synthetic(path: Path, options: str, seconds: float = 2, size: str = "160x120") -> Path:

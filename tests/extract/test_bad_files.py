@@ -26,7 +26,7 @@ from extract.frames import read
 from extract.probe import Prober
 
 H264 = "-c:v libx264 -preset veryfast"
-ENCODED = {"wmv": "-c:v wmv2", "ogv": "-c:v libtheora", "mpg": "-c:v mpeg2video", "webm": "-c:v libvpx"}
+ENCODED = {"gif": "", "wmv": "-c:v wmv2", "ogv": "-c:v libtheora", "mpg": "-c:v mpeg2video", "webm": "-c:v libvpx"}
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,14 @@ def bad_file(kind: str, data: Path, folder: Path) -> Path:
         run_ffmpeg("-i", good, "-frames:v", "1", "-c:v", "mjpeg", "-disposition:v", "attached_pic", path)
     elif kind == "damaged":
         return data / "edge_cases/corrupted.mp4"
+    elif kind == "damaged in one frame":
+        synthetic(path, f"{H264} -g 25", seconds=3)
+        with av.open(path) as container:
+            key = [packet for packet in container.demux(video=0) if packet.is_keyframe][1]
+            start = key.pos + key.size // 2
+        content = bytearray(path.read_bytes())
+        content[start : start + 12] = (byte ^ 255 for byte in content[start : start + 12])
+        path.write_bytes(content)
     elif kind == "cut before its index":
         path.write_bytes(good.read_bytes()[:200_000])
     elif kind == "cut after its index":
@@ -101,11 +109,13 @@ OUTCOMES = {
     "audio only": "no video stream",
     "sound with a cover": "no video stream",
     "damaged": "is damaged",
+    "damaged in one frame": "is damaged",
     "cut before its index": "not a video file",
     "cut after its index": "cut short",
     "cut in a fragment": "cut short",
     "cut avi": "cut short",
     "cut flv": "cut short",
+    "cut gif": "cut short",
     "cut mkv": "cut short",
     "cut ogv": "cut short",
     "cut ts": "cut short",
