@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 # Containers that hold their own frames. Playlists, concatenations and image sequences name other files: they stay out.
 FORMATS = "mov,matroska,avi,asf,flv,mpeg,mpegts,ogg,gif"
 UNTIMED = {"avi"}  # stores no presentation times: each reader guesses others
-# Where a packet marked as a key frame is one, so that decoding can begin there; of H.264 that is looked at.
+# Where a packet marked as a key frame is one, so that decoding can begin there; of H.264 and HEVC that is looked at.
 SEEKABLE_FORMATS, SEEKABLE = {"mov", "matroska"}, {"h264", "hevc", "vp8", "vp9", "av1"}
 MAX_FRAMES = 4_000_000  # 18 hours at 60 frames a second
 

@@ -23,6 +23,21 @@ TINY = (
     "train.epochs=2 generate.beam=2 vocabulary.min_count=1 pipeline.shard_size=16"
 )
 
+# the user's own videos, in folders beside the config
+FOLDER = """
+[data]
+kind = "folder"
+videos = "videos"
+annotations = "captions.csv"
+[encoder]
+weights = "clip.pt"
+pixels = 64
+[text_encoder]
+weights = "clip.pt"
+[aspects]
+use = []
+"""
+
 
 @dataclass
 class Run:

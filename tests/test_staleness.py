@@ -3,27 +3,13 @@
 from pathlib import Path
 
 import pytest
-from luigi_runs import TINY, foretold, luigi, status
+from luigi_runs import FOLDER, TINY, foretold, luigi, status
 
 import tasks
 from pipeline.config import fields, load
 from pipeline.experiment import Experiment
 
 DEMO = tasks.DEFAULT_CONFIG.read_text()
-FOLDER = """
-[data]
-kind = "folder"
-videos = "videos"
-annotations = "captions.csv"
-[encoder]
-weights = "clip.pt"
-pixels = 64
-[text_encoder]
-weights = "clip.pt"
-[aspects]
-use = []
-"""
-
 REPORT = {"Report"}
 SCORE = {"Score", *REPORT}
 CAPTION = {"Caption", *SCORE}

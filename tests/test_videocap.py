@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from luigi_runs import FOLDER
 
 import tasks
 import videocap
@@ -56,18 +57,6 @@ def test_a_wrong_file_is_named(tmp_path, captions, says, capsys):
     status = videocap.main(["score", str(tmp_path / "captions.json"), str(tmp_path / "references.json")])
     assert status == 2
     assert says in capsys.readouterr().err
-
-
-FOLDER = """
-[data]
-kind = "folder"
-videos = "videos"
-annotations = "captions.csv"
-[encoder]
-weights = "clip.pt"
-[text_encoder]
-weights = "clip.pt"
-"""
 
 
 def test_of_many_failures_status_names_the_first_and_as_json_all(tmp_path, capsys, monkeypatch):
