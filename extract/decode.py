@@ -68,9 +68,9 @@ def decode(
     if entry:
         at = f"{stream.pts[indices[0]] * stream.time_base:.6f}"
         source = {"ss": at, "seek_timestamp": 1, "noaccurate_seek": None}
-    if needless:
-        ranges = [(stream.pts[first], stream.pts[last]) for first, last in runs]
-        drop = _any("pts", [(first, f"between(pts,{first},{last})") for first, last in ranges])
+    if runs:
+        times = [(stream.pts[first], stream.pts[last]) for first, last in runs]
+        drop = _any("pts", [(first, f"between(pts,{first},{last})") for first, last in times])
         source["bsf:v"] = f"noise=drop='{drop}'"
     video = _video(path, stream, max_pixels, **source).filter("select", _any("n" if stream.numbered else "pts", terms))
     # each PPM image carries its own size
@@ -212,9 +212,8 @@ class _Decoder:
             raise OSError(f"ffmpeg was killed while it decoded {self.path}: was memory short? Run the same again")
         if given < wanted or status:
             said = self.complaints.first().replace(os.path.abspath(self.path), "it")
-            raise VideoError(
-                f"is damaged: ffmpeg gave {given} of {wanted} frames and ended with status {status}: {said}"
-            )
+            count = f"{given} of {wanted}" if given < wanted else given
+            raise VideoError(f"is damaged: ffmpeg gave {count} frames and ended with status {status}: {said}")
 
     def close(self) -> None:
         self.deadline.__exit__(None, None, None)

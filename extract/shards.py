@@ -232,6 +232,7 @@ def write(
     Raises:
         ValueError: for rows of different shapes, features that float16 cannot hold, or an id with a NUL in it.
         FileExistsError: if the file exists.
+        OSError: if it can't be written.
     """
     content = _datasets(items, arrays, times)
     digest = content_digest(content)
@@ -255,8 +256,10 @@ def write(
                 raise DamagedShard(f"{path}: what was read back is not what was written")
         with open(path, "rb") as file:
             os.fsync(file.fileno())
-    except BaseException:
+    except BaseException as error:
         os.unlink(path)
+        if isinstance(error, RuntimeError):  # how HDF5 fails to close a file whose disk is full
+            raise OSError(f"{path} can't be written, is the disk full? {error}") from error
         raise
     values = content["values"]
     return ShardInfo(digest, len(items), values.shape[0], values.shape[-1 if len(values.shape) == 2 else 2])

@@ -314,3 +314,18 @@ def test_a_file_that_exists_is_left_alone(tmp_path):
 def test_shards_need_no_torch():
     code = "import sys, extract.shards; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_behind(tmp_path):
+    code = (
+        "import resource, sys; import numpy as np; from extract import shards\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "shards.write(sys.argv[1], items=[('a', '0' * 64)], arrays=[np.zeros((9, 64, 64, 3), np.uint8)], times=None,"
+        " spec={}, key='k')"
+    )
+    run = subprocess.run([sys.executable, "-c", code, tmp_path / "shard.h5"], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "OSError" in run.stderr.splitlines()[-1]
+    assert "shard.h5" in run.stderr.splitlines()[-1]
+    assert "File too large" in run.stderr.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
