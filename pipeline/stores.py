@@ -1,7 +1,7 @@
 """Stores: a folder of immutable shards of one spec. Computing is by item, storing is by shard.
 
 An item is (id, digest of its source). A shard is `<key>-<unique>.h5` beside its manifest `<key>.json`, which
-lists the items' digests, so that scheduling opens no HDF5 file.
+lists the items' ids and digests, so that scheduling opens no HDF5 file.
 """
 
 from __future__ import annotations
@@ -147,6 +147,7 @@ class Store:
             work.unlink(missing_ok=True)
             raise
         publish.sync(self.folder)
+        names = {source: name for name, source in items}
         manifest = {
             "key": key,
             "spec": self.spec_digest,
@@ -155,6 +156,7 @@ class Store:
             "sha256": sha256,
             "size": size,
             "items": len(written["digests"]),
+            "ids": [names[source] for source in written["digests"]],
             "digests": written["digests"],
             "failures": [{**failure, "retry": retry} for failure in written["failures"]],
             "created": time.time(),
@@ -222,8 +224,15 @@ def _is_manifest(value: object, name: str) -> bool:
         and name == f"{value['key']}.json"
         and re.fullmatch(re.escape(value["key"]) + r"-[0-9a-f]{32}\.h5", value["payload"]) is not None
         and all(isinstance(digest, str) for digest in value["digests"])
+        and _are_ids(value.get("ids"), len(value["digests"]))
         and all(_is_failure(failure) for failure in value["failures"])
     )
+
+
+def _are_ids(value: object, count: int) -> bool:
+    """Whether a value names that many items. Manifests of version 0.1 did not: then they are to be read in the shard."""
+    named = isinstance(value, list) and len(value) == count and all(isinstance(name, str) for name in value)
+    return value is None or named
 
 
 def _is_failure(value: object) -> bool:
