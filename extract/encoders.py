@@ -8,6 +8,7 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from extract.config import OPENAI_MODELS
 from extract.device import Device, Precision, resolve
+from extract.transformer import TextTransformer, VisionTransformer
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
@@ -37,11 +39,13 @@ class Encoder:
     """
 
     def __init__(self, model: clip.model.CLIP, where: Device):
-        self.model = model.requires_grad_(False).eval().to(where.device)
         self.where = where
+        model = model.requires_grad_(False).eval()
         if isinstance(model.visual, clip.model.VisionTransformer):
-            # Else autocast would leave the residual stream in 16 bits, which loses more than all products do.
-            model.visual.conv1.register_forward_hook(lambda module, inputs, output: output.float())
+            self._visual = VisionTransformer(model.visual, where)
+        else:
+            self._visual = model.visual.to(where.device)
+        self._text, self._context = TextTransformer(model, where), model.context_length
         self.width: int = model.text_projection.shape[1]
         self.pixels: int = model.visual.input_resolution
 
@@ -71,8 +75,8 @@ class Encoder:
         if len(frames) == 0:
             return np.empty((0, self.width), np.float32)
         images = normalize(torch.tensor(frames, device=self.where.device))  # (B, 3, pixels, pixels)
-        with self.where.autocast():
-            embeddings = self.model.encode_image(images)  # (B, D)
+        with self.where.autocast() if isinstance(self._visual, torch.nn.Module) else nullcontext():
+            embeddings = self._visual(images)  # (B, D)
         return embeddings.float().cpu().numpy()
 
     @torch.inference_mode()
@@ -93,13 +97,12 @@ class Encoder:
         embeddings = np.empty((len(texts), self.width), np.float32)
         if len(texts) == 0:
             return embeddings
-        tokens = clip.tokenize(list(texts), context_length=self.model.context_length, truncate=True)  # (T, context)
+        tokens = clip.tokenize(list(texts), context_length=self._context, truncate=True)  # (T, context)
         lengths = tokens.argmax(dim=1) + 1  # the end token has the highest number
         batches = lengths.argsort(stable=True).split(batch_size)
         for batch in tqdm(batches, title, unit="batch", disable=None):
             shortened = tokens[batch, : int(lengths[batch].max())].to(self.where.device)
-            with self.where.autocast():
-                embeddings[batch.numpy()] = self.model.encode_text(shortened).float().cpu().numpy()
+            embeddings[batch.numpy()] = self._text(shortened).float().cpu().numpy()
         return embeddings
 
 

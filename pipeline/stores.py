@@ -230,7 +230,7 @@ def _is_manifest(value: object, name: str) -> bool:
 
 
 def _are_ids(value: object, count: int) -> bool:
-    """Whether a value names that many items. Manifests of version 0.1 did not: then they are to be read in the shard."""
+    """Whether a value names that many items. The first manifests did not: their shards do."""
     named = isinstance(value, list) and len(value) == count and all(isinstance(name, str) for name in value)
     return value is None or named
 
