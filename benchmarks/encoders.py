@@ -1,0 +1,100 @@
+"""Frames and captions through our encoder and through OpenAI's module, ViT-B/16 with random weights, on the CPU.
+
+    python benchmarks/encoders.py [--rounds 3]
+
+The sides take turns in one process; medians of the rounds. Captions are of real MSR-VTT videos.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from extract.device import resolve
+from extract.encoders import Encoder, clip, normalize
+
+CAPTIONS = Path(__file__).parents[1].parent / "shared" / "data" / "msrvtt" / "val.json"
+FRAMES, TEXTS = 32, 512
+
+
+def random_clip() -> clip.model.CLIP:
+    """A full-size ViT-B/16 in fp32."""
+    torch.manual_seed(0)
+    return clip.model.CLIP(512, 224, 12, 768, 16, 77, 49408, 512, 8, 12).eval()
+
+
+def products(dtype: torch.dtype) -> Callable[[], None]:
+    """The matrix products of a block's MLP for the frames of a batch, and nothing else: 4 of 2 · 6304 · 768 · 3072."""
+    rows, up = torch.randn(FRAMES * 197, 768, dtype=dtype), torch.randn(3072, 768, dtype=dtype)
+    wide, down = torch.randn(FRAMES * 197, 3072, dtype=dtype), torch.randn(768, 3072, dtype=dtype)
+
+    def work() -> None:
+        for _ in range(2):
+            F.linear(rows, up)
+            F.linear(wide, down)
+
+    return work
+
+
+def operations() -> tuple[float, float]:
+    """Floating point operations of a batch of frames through ViT-B/16, and of `products`."""
+    block = 12 * 197 * 768**2 + 2 * 197**2 * 768
+    return FRAMES * 2.0 * (12 * block + 196 * 768**2), 4 * 2.0 * FRAMES * 197 * 768 * 3072
+
+
+def medians(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Seconds of each side, all in turn; the first round warms up."""
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds + 1):
+        for name, work in sides.items():
+            started = time.perf_counter()
+            work()
+            times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(taken[1:]) for name, taken in times.items()}
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    theirs = random_clip()
+    ours = {precision: Encoder(theirs, resolve("cpu", precision)) for precision in ("fp32", "bf16")}
+    frames = np.random.default_rng(0).integers(0, 256, (FRAMES, 224, 224, 3), np.uint8)
+    seconds = medians(
+        {
+            "theirs": lambda: theirs.encode_image(normalize(torch.from_numpy(frames))),
+            "fp32": lambda: ours["fp32"].encode(frames),
+            "bf16": lambda: ours["bf16"].encode(frames),
+            "products": products(torch.bfloat16),
+        },
+        rounds,
+    )
+    whole, part = operations()
+    print(f"frames: ours fp32 / OpenAI's fp32   {seconds['theirs'] / seconds['fp32']:.2f}")
+    print(f"frames: ours bf16 / OpenAI's fp32   {seconds['theirs'] / seconds['bf16']:.2f}")
+    print(f"frames: ours bf16 / bf16 products   {whole / seconds['bf16'] / (part / seconds['products']):.2f}")
+
+    sentences = [text for video in json.loads(CAPTIONS.read_text()).values() for text in video.values()]
+    texts = list(dict.fromkeys(sentences))[:: len(sentences) // TEXTS][:TEXTS]
+    seconds = medians(
+        {
+            "theirs": lambda: [theirs.encode_text(batch) for batch in clip.tokenize(texts, truncate=True).split(64)],
+            **{name: lambda encoder=encoder: encoder.encode_text(texts, 64) for name, encoder in ours.items()},
+        },
+        1,
+    )
+    for name in ours:
+        print(f"captions: ours {name} / OpenAI's fp32 {seconds['theirs'] / seconds[name]:.2f}")
+
+
+if __name__ == "__main__":
+    main()
