@@ -43,6 +43,15 @@ def test_items_are_settled_by_rows_or_by_a_failure_of_their_retry_number(store):
     assert store.index().settled("digest-b", 9)
 
 
+def test_a_manifest_names_the_items_it_holds_and_may_not_do_so_wrongly(store):
+    publish(store, items("a", "b", "c"), failing={"b"})
+    ((name, manifest),) = store.manifests().items()
+    assert list(zip(manifest["ids"], manifest["digests"], strict=True)) == items("a", "c")
+    for ids, rows in ((["a"], set()), (["a", 1], set()), (None, {"digest-a", "digest-c"})):
+        (store.folder / name).write_text(json.dumps(manifest | {"ids": ids}))
+        assert Store(store.folder, SPEC).index().rows.keys() == rows
+
+
 def test_only_missing_items_are_planned_and_all_ask_for_the_same_packs(store):
     publish(store, items("a", "b"))
     wanted = items("a", "b", "c", "d", "e")
