@@ -90,7 +90,7 @@ def main() -> None:
             "theirs": lambda: [theirs.encode_text(batch) for batch in clip.tokenize(texts, truncate=True).split(64)],
             **{name: lambda encoder=encoder: encoder.encode_text(texts, 64) for name, encoder in ours.items()},
         },
-        1,
+        rounds,
     )
     for name in ours:
         print(f"captions: ours {name} / OpenAI's fp32 {seconds['theirs'] / seconds[name]:.2f}")

@@ -8,7 +8,6 @@ import pickle
 import warnings
 import zipfile
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +40,8 @@ class Encoder:
     def __init__(self, model: clip.model.CLIP, where: Device):
         self.where = where
         model = model.requires_grad_(False).eval()
-        if isinstance(model.visual, clip.model.VisionTransformer):
-            self._visual = VisionTransformer(model.visual, where)
-        else:
-            self._visual = model.visual.to(where.device)
+        transformer = isinstance(model.visual, clip.model.VisionTransformer)
+        self._visual = VisionTransformer(model.visual, where) if transformer else _ResNet(model.visual, where)
         self._text, self._context = TextTransformer(model, where), model.context_length
         self.width: int = model.text_projection.shape[1]
         self.pixels: int = model.visual.input_resolution
@@ -75,9 +72,7 @@ class Encoder:
         if len(frames) == 0:
             return np.empty((0, self.width), np.float32)
         images = normalize(torch.tensor(frames, device=self.where.device))  # (B, 3, pixels, pixels)
-        with self.where.autocast() if isinstance(self._visual, torch.nn.Module) else nullcontext():
-            embeddings = self._visual(images)  # (B, D)
-        return embeddings.float().cpu().numpy()
+        return self._visual(images).cpu().numpy()  # (B, D)
 
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str], batch_size: int = 256, title: str = "embed captions") -> np.ndarray:
@@ -102,8 +97,19 @@ class Encoder:
         batches = lengths.argsort(stable=True).split(batch_size)
         for batch in tqdm(batches, title, unit="batch", disable=None):
             shortened = tokens[batch, : int(lengths[batch].max())].to(self.where.device)
-            embeddings[batch.numpy()] = self._text(shortened).float().cpu().numpy()
+            embeddings[batch.numpy()] = self._text(shortened).cpu().numpy()
         return embeddings
+
+
+class _ResNet:
+    """`encode_image` of a CLIP with a ResNet: OpenAI's module, as `VisionTransformer` is called."""
+
+    def __init__(self, visual: clip.model.ModifiedResNet, where: Device):
+        self.visual, self.where = visual.to(where.device), where
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        with self.where.autocast():
+            return self.visual(images).float()
 
 
 def load(weights: str | Path, pixels: int | None, device: str = "auto", precision: Precision = "auto") -> Encoder:

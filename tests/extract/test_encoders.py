@@ -71,6 +71,25 @@ def test_fp32_weights_are_not_rounded(tmp_path):
     assert torch.equal(model.visual.conv1.weight, state["visual.conv1.weight"])
 
 
+@pytest.mark.parametrize("name", TINY)
+def test_fp32_computes_with_the_weights_as_they_are(tmp_path, name):
+    state = {key: value.float() for key, value in random_state(name).items()}
+    state = {key: value * 1.0003 if "weight" in key else value for key, value in state.items()}
+    torch.save(state, tmp_path / "clip.pt")
+    encoder = load(tmp_path / "clip.pt", SIZES[name]["image_resolution"], "cpu", "fp32")
+    frames, texts = some_frames(4, encoder.pixels), ["a dog barks", "a man is singing on a stage"]
+    exact = build(dict(state), name).eval()
+    with torch.inference_mode():
+        images, tokens = (
+            exact.encode_image(normalize(torch.from_numpy(frames))),
+            exact.encode_text(clip.tokenize(texts)),
+        )
+    for ours, theirs in ((encoder.encode(frames), images), (encoder.encode_text(texts), tokens)):
+        np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-5, rtol=1e-5)
+    rounded = openai_model(state).encode_image(normalize(torch.from_numpy(frames))).detach().numpy()
+    assert not np.allclose(rounded, images.numpy(), atol=1e-5, rtol=1e-5), "the test would notice"
+
+
 def test_only_openais_own_torchscript_archives_load(tmp_path, monkeypatch):
     class Archive(torch.nn.Module):
         def __init__(self, state):
