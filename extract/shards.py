@@ -354,7 +354,10 @@ class _Values:
                 wrong = np.flatnonzero(~np.isfinite(rows).all(axis=1))
                 if len(wrong):
                     item = np.searchsorted(self.offsets, self.offsets[first] + wrong[0], side="right") - 1
-                    raise ValueError(f"{self.names[item]}: a feature is not finite, or too large for float16")
+                    raise ValueError(
+                        f"{self.names[item]}: a feature is not finite, or too large for float16: are the encoder's "
+                        "weights whole? If they are, compute with encoder.precision fp32"
+                    )
             yield rows
 
 
