@@ -83,8 +83,9 @@ def main() -> None:
     print(f"frames: ours bf16 / OpenAI's fp32   {seconds['theirs'] / seconds['bf16']:.2f}")
     print(f"frames: ours bf16 / bf16 products   {whole / seconds['bf16'] / (part / seconds['products']):.2f}")
 
-    sentences = [text for video in json.loads(CAPTIONS.read_text()).values() for text in video.values()]
-    texts = list(dict.fromkeys(sentences))[:: len(sentences) // TEXTS][:TEXTS]
+    videos = json.loads(CAPTIONS.read_text()).values()
+    distinct = list(dict.fromkeys(text for video in videos for text in video.values()))
+    texts = distinct[:: len(distinct) // TEXTS][:TEXTS]
     seconds = medians(
         {
             "theirs": lambda: [theirs.encode_text(batch) for batch in clip.tokenize(texts, truncate=True).split(64)],

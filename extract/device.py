@@ -14,7 +14,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True)
 class Device:
-    """Where and in which number format the large matrix products are done; weights stay in fp32."""
+    """Where and in which number format the large matrix products are done."""
 
     device: torch.device
     dtype: torch.dtype

@@ -113,7 +113,7 @@ class _ResNet:
 
 
 def load(weights: str | Path, pixels: int | None, device: str = "auto", precision: Precision = "auto") -> Encoder:
-    """Load a CLIP in fp32.
+    """Load a CLIP.
 
     Args:
         weights: name of an OpenAI model (downloaded when first needed, to ~/.cache/clip), or the path of a checkpoint
@@ -151,9 +151,12 @@ def build(state: dict[str, torch.Tensor], name: str) -> clip.model.CLIP:
     """
     state = {key: value.float() for key, value in state.items() if key not in _NOT_WEIGHTS}
     try:
-        model = clip.model.CLIP(**_geometry(state))
+        geometry = _geometry(state)
+        if geometry["vocab_size"] != len(_TOKENS):
+            raise ValueError(f"it knows {geometry['vocab_size']} tokens, and CLIP's tokenizer {len(_TOKENS)}")
+        model = clip.model.CLIP(**geometry)
         model.load_state_dict(state)
-    except (KeyError, IndexError, RuntimeError, ZeroDivisionError) as error:
+    except (KeyError, IndexError, RuntimeError, ZeroDivisionError, ValueError, AssertionError, TypeError) as error:
         raise ValueError(f"{name} is not a CLIP checkpoint in OpenAI's format: {_one_line(error)}") from error
     return model
 
@@ -177,11 +180,13 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile, ValueError) as error:
         raise ValueError(f"{path} is not a CLIP checkpoint in OpenAI's format: {_one_line(error)}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    named = isinstance(state, dict) and all(isinstance(key, str) for key in state)
+    if not named or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path} is not a CLIP checkpoint in OpenAI's format: it holds no plain state dict")
     return state
 
 
+_TOKENS = clip.clip._tokenizer.encoder
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # OpenAI's archives have these as buffers
 
 

@@ -29,14 +29,14 @@ class Transformer:
     """
 
     def __init__(self, blocks: clip.model.Transformer, where: Device, causal: bool):
-        self.causal, self.heads = causal, blocks.resblocks[0].attn.num_heads
+        self.causal = causal
         self.blocks = [_Block(block, where) for block in blocks.resblocks]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Residual stream in and out, float32 (B, T, D)."""
         for block in self.blocks:
             query, key, value = (  # (B, heads, T, D / heads) each
-                block.attn_in(block.norm_1(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+                block.attn_in(block.norm_1(x)).unflatten(2, (3, block.heads, -1)).permute(2, 0, 3, 1, 4)
             )
             seen = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
             x = x + block.attn_out(seen.transpose(1, 2).flatten(2))  # (B, T, D)
@@ -88,6 +88,7 @@ class _Block:
     def __init__(self, block: clip.model.ResidualAttentionBlock, where: Device):
         self.norm_1, self.norm_2 = _Norm(block.ln_1, where), _Norm(block.ln_2, where)
         attn, mlp = block.attn, block.mlp
+        self.heads = attn.num_heads
         self.attn_in = _Linear(attn.in_proj_weight, attn.in_proj_bias, where)
         self.attn_out = _Linear(attn.out_proj.weight, attn.out_proj.bias, where)
         self.mlp_in = _Linear(QUICK * mlp.c_fc.weight, QUICK * mlp.c_fc.bias, where)

@@ -116,10 +116,14 @@ class Store:
         """Manifests never change once they are there, so each is read once."""
         if name not in self._known:
             there = publish.read_json(self.folder / name)
-            if not _is_manifest(there, name) or there["spec"] != self.spec_digest:
+            if not self._is_of_shard(there, name):
                 return None
             self._known[name] = there
         return self._known[name]
+
+    def _is_of_shard(self, value: object, name: str) -> bool:
+        """Whether a file of this name, holding this value, is the manifest of a shard of the store's spec."""
+        return _is_manifest(value, name) and value["spec"] == self.spec_digest
 
     def shard_key(self, items: Iterable[Item], retry: int) -> str:
         return digest({"spec": self.spec_digest, "items": sorted(d for _, d in items), "retry": retry})
@@ -164,7 +168,9 @@ class Store:
         }
         place = self.folder / f"{key}.json"
         published = publish.publish_json(
-            place, manifest, lambda there: bool(there) and (self.folder / there["payload"]).exists()
+            place,
+            manifest,
+            lambda there: self._is_of_shard(there, place.name) and (self.folder / there["payload"]).exists(),
         )
         self._known.pop(place.name, None)
         self._names = None

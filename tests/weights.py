@@ -10,19 +10,27 @@ SIZES = {
     "ViT-B/16": dict(embed_dim=512, image_resolution=224, vision_layers=12, vision_width=768, vision_patch_size=16),
     "ViT-B/32": dict(embed_dim=512, image_resolution=224, vision_layers=12, vision_width=768, vision_patch_size=32),
     "RN50": dict(embed_dim=1024, image_resolution=224, vision_layers=(3, 4, 6, 3), vision_width=64),
-    "tiny": dict(embed_dim=48, image_resolution=32, vision_layers=2, vision_width=64, vision_patch_size=8),
+    "tiny": dict(embed_dim=48, image_resolution=32, vision_layers=2, vision_width=128, vision_patch_size=8),
     "tiny ResNet": dict(embed_dim=48, image_resolution=64, vision_layers=(1, 1, 2, 1), vision_width=8),
 }
 TEXT = dict(context_length=77, vocab_size=49408, transformer_width=512, transformer_heads=8, transformer_layers=12)
-TINY_TEXT = TEXT | dict(transformer_width=64, transformer_heads=1, transformer_layers=2)
+TINY_TEXT = TEXT | dict(transformer_width=128, transformer_heads=2, transformer_layers=2)
 
 
 def random_state(name: str, seed: int = 0) -> dict[str, torch.Tensor]:
-    """The fp16 state dict of a CLIP of that size, with weights drawn from `seed`."""
+    """The fp16 state dict of a CLIP of that size, with weights drawn from `seed`.
+
+    Its norms and biases are drawn, too: new modules have them all alike, so that nobody would see them mixed up.
+    """
     sizes = {"vision_patch_size": None} | SIZES[name] | (TINY_TEXT if "tiny" in name else TEXT)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = clip.model.CLIP(**sizes)
+        for key, value in model.state_dict().items():
+            if value.ndim == 1 and value.is_floating_point():
+                value += 0.1 * torch.randn_like(value)
+                if key.endswith("running_var"):
+                    value.abs_().clamp_(min=0.5)
     clip.model.convert_weights(model)
     return model.state_dict()
 

@@ -55,6 +55,9 @@ def test_captions_agree_with_all_77_positions(data, tmp_path, name):
     with torch.inference_mode():
         expected = openai_model(random_state(name)).encode_text(clip.tokenize(texts, truncate=True)).numpy()
     np.testing.assert_allclose(encoder.encode_text(texts, batch_size=16), expected, atol=1e-5, rtol=0)
+    for precision in ("bf16", "fp16"):
+        encoder = load(tmp_path / "clip.pt", SIZES[name]["image_resolution"], "cpu", precision)
+        assert cosine(encoder.encode_text(texts, batch_size=16), expected).min() >= 0.9999
 
 
 def test_nothing_in_gives_nothing_out(tmp_path):
@@ -118,6 +121,11 @@ def test_only_openais_own_torchscript_archives_load(tmp_path, monkeypatch):
     assert set(read_state(tmp_path / "archive.pt")) == {*state, "input_resolution"}
     model = build(read_state(tmp_path / "archive.pt"), "archive.pt")
     assert torch.equal(model.visual.proj, state["visual.proj"].float())
+    encoder = load(tmp_path / "archive.pt", 32, "cpu", "fp32")
+    frames = some_frames(2, 32)
+    with torch.inference_mode():
+        expected = openai_model(state).encode_image(normalize(torch.from_numpy(frames))).numpy()
+    np.testing.assert_allclose(encoder.encode(frames), expected, atol=1e-5)
 
 
 def test_another_input_size_is_refused_with_both_numbers(tmp_path):
@@ -128,7 +136,21 @@ def test_another_input_size_is_refused_with_both_numbers(tmp_path):
         encoder.encode(np.zeros((1, 64, 64, 3), np.uint8))
 
 
-@pytest.mark.parametrize("kind", ["text", "empty", "cut", "not a dict", "another model", "one tensor missing"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text",
+        "empty",
+        "cut",
+        "not a dict",
+        "another model",
+        "one tensor missing",
+        "numbered",
+        "odd width",
+        "narrow",
+        "few tokens",
+    ],
+)
 def test_a_file_that_is_no_clip_is_named(tmp_path, kind):
     path = tmp_path / "other.pt"
     if kind == "text":
@@ -146,6 +168,13 @@ def test_a_file_that_is_no_clip_is_named(tmp_path, kind):
         state = random_state("tiny")
         del state["visual.ln_post.bias"]
         torch.save(state, path)
+    elif kind == "numbered":
+        torch.save({1: torch.zeros(2)}, path)
+    elif kind in ("odd width", "narrow"):
+        width = 200 if kind == "odd width" else 32
+        torch.save(random_state("tiny") | {"visual.conv1.weight": torch.zeros(width, 3, 8, 8)}, path)
+    elif kind == "few tokens":
+        torch.save(random_state("tiny") | {"token_embedding.weight": torch.zeros(100, 128)}, path)
     with pytest.raises(ValueError, match=r"other\.pt is not a CLIP checkpoint"):
         load(path, 32, "cpu", "fp32")
 

@@ -52,6 +52,17 @@ def test_a_manifest_names_the_items_it_holds_and_may_not_do_so_wrongly(store):
         assert Store(store.folder, SPEC).index().rows.keys() == rows
 
 
+@pytest.mark.parametrize("damage", [{"ids": ["a"]}, {"digests": [1]}, {"spec": "another"}, [], {}])
+def test_what_is_published_replaces_a_manifest_that_is_none(store, damage):
+    publish(store, items("a", "b"))
+    ((name, manifest),) = store.manifests().items()
+    (store.folder / name).write_text(json.dumps(manifest | damage if damage else damage))
+    again = Store(store.folder, SPEC)
+    assert not again.index().rows
+    publish(again, items("a", "b"))
+    assert again.index().rows.keys() == Store(store.folder, SPEC).index().rows.keys() == {"digest-a", "digest-b"}
+
+
 def test_only_missing_items_are_planned_and_all_ask_for_the_same_packs(store):
     publish(store, items("a", "b"))
     wanted = items("a", "b", "c", "d", "e")
