@@ -14,7 +14,7 @@ import imageio_ffmpeg
 import numpy as np
 from tqdm import tqdm
 
-from extract import corpus, encoders, frames, shards
+from extract import corpus, encoders, frames, shard_writer, shards
 from extract.config import OPENAI_MODELS, DecodeConfig, EncoderConfig
 from extract.demux import VideoError
 from extract.probe import Prober
@@ -97,7 +97,7 @@ def decode_shard(
 
     Args:
         config: holder of the sections decode, encoder and data.
-        path, key, spec: of the shard, see `shards.write`.
+        path, key, spec: of the shard, see `shard_writer.write`.
         items: (id, digest) of each video.
         part: which shard of how many, for the progress bar.
         videos: folder of the videos, if it is not `data.videos`.
@@ -115,7 +115,7 @@ def decode_shard(
                 held += read[0].nbytes
                 arrays.append(read[0] if held <= MOST_HELD else on_disk(read[0], path.parent))
                 times.append(read[1])
-    info = shards.write(path, items=done, arrays=arrays, times=times, spec=spec, key=key)
+    info = shard_writer.write(path, items=done, arrays=arrays, times=times, spec=spec, key=key)
     return _written(info, done, sampler.failures, ffmpeg=imageio_ffmpeg.get_ffmpeg_version())
 
 
@@ -165,7 +165,7 @@ def embed_frames_shard(
             done.append(item)
             arrays.append(rows)
             times.append(frame_times)
-    info = shards.write(path, items=done, arrays=arrays, times=times, spec=spec, key=key)
+    info = shard_writer.write(path, items=done, arrays=arrays, times=times, spec=spec, key=key)
     return _written(info, done, failures + sampler.failures, computed=str(encoder.where))
 
 
@@ -239,12 +239,12 @@ def embed_captions_shard(
     encoder = load_encoder(*checkpoint, config.encoder.device, config.encoder.precision)
     texts = [text for text, _ in items]
     rows = encoder.encode_text(texts, config.encoder.batch_size, f"embed captions {part}")
-    info = shards.write(path, items=items, arrays=list(rows[:, None]), times=None, spec=spec, key=key)
+    info = shard_writer.write(path, items=items, arrays=list(rows[:, None]), times=None, spec=spec, key=key)
     return _written(info, items, [], computed=str(encoder.where))
 
 
 def _written(
-    info: shards.ShardInfo, items: Sequence[Item], failures: list[dict[str, str]], **provenance: str
+    info: shard_writer.ShardInfo, items: Sequence[Item], failures: list[dict[str, str]], **provenance: str
 ) -> dict[str, Any]:
     digests = [digest for _, digest in items]
     return {"digests": digests, "failures": failures, "content": info.content, "provenance": provenance}

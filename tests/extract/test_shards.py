@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extract import shards
-from extract.shards import DamagedShard, Shard, content_digest, gather, read, write
+from extract.shard_writer import write
+from extract.shards import DamagedShard, Shard, content_digest, gather, read
 
 SPEC = {"encoder": "ViT-B/16", "frames": 20}
 
@@ -130,7 +131,8 @@ def test_writing_and_checking_takes_little_memory_beside_the_arrays(tmp_path, ro
 import re, sys
 from pathlib import Path
 import numpy as np
-from extract.shards import Shard, write
+from extract.shard_writer import write
+from extract.shards import Shard
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
@@ -318,9 +320,9 @@ def test_shards_need_no_torch():
 
 def test_a_full_disk_is_named_and_leaves_nothing_behind(tmp_path):
     code = (
-        "import resource, sys; import numpy as np; from extract import shards\n"
+        "import resource, sys; import numpy as np; from extract.shard_writer import write\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-        "shards.write(sys.argv[1], items=[('a', '0' * 64)], arrays=[np.zeros((9, 64, 64, 3), np.uint8)], times=None,"
+        "write(sys.argv[1], items=[('a', '0' * 64)], arrays=[np.zeros((9, 64, 64, 3), np.uint8)], times=None,"
         " spec={}, key='k')"
     )
     run = subprocess.run([sys.executable, "-c", code, tmp_path / "shard.h5"], capture_output=True, text=True)
