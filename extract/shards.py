@@ -20,9 +20,8 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -62,7 +61,17 @@ class Features:
 
 
 class Shard:
-    """A shard opened for reading, its structure checked. Use as a context manager; not shared between processes.
+    """A shard opened for reading, its structure checked. Use as a context manager, or let it go.
+
+    HDF5 only tells where the rows lie. They are read from there, at given places and without a file position, so that
+    forked processes and threads may share a shard, which is wrong for an open HDF5 file.
+
+    Attributes:
+        key, content, spec: the attributes of the file.
+        ids, digests: of the items.
+        offsets, times: the datasets.
+        row_shape: of one row: (width,) of features, (H, W, 3) of frames.
+        dtype: of the rows: float16 of features, uint8 of frames.
 
     Raises:
         DamagedShard: if the file is not a shard as the table above says, or cannot be read.
@@ -71,111 +80,149 @@ class Shard:
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
-        with self._damage_named():
+        self._rows = -1
+        with _NameDamage(self.path):
             # A published shard never changes, and locking fails on network file systems.
-            self._file = h5py.File(self.path, "r", locking=False)
-        try:
-            with self._damage_named():
-                self._check_structure()
-        except BaseException:
-            self.close()
-            raise
+            with h5py.File(self.path, "r", locking=False) as file:
+                self._read_structure(file)
+        self._open()
+
+    def _open(self) -> None:
+        with _NameDamage(self.path):
+            self._rows = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
 
     def __enter__(self) -> Shard:
+        if self._rows < 0:
+            self._open()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
         self.close()
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def close(self) -> None:
-        self._file.close()
+        """Let go of the file; what was read before stays."""
+        rows, self._rows = self._rows, -1
+        if rows >= 0:
+            os.close(rows)
 
     @property
-    def values(self) -> h5py.Dataset:
-        """The rows, not yet read: slice it."""
-        return self._file["values"]
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """Shape of one row: (width,) of features, (H, W, 3) of frames."""
-        return self.values.shape[1:]
-
-    @cached_property
-    def times(self) -> np.ndarray:
-        """float32 (rows), seconds."""
-        return self._file["times"][:]
+    def shape(self) -> tuple[int, ...]:
+        """Of all rows together."""
+        return int(self.offsets[-1]), *self.row_shape
 
     def read(self, item: int) -> np.ndarray:
-        """Item number `item`'s rows; no digest is checked."""
-        return self.values[self.offsets[item] : self.offsets[item + 1]]
+        """Item number `item`'s rows; no digest is checked. Raises DamagedShard if they are not there."""
+        first, end = self.offsets[item : item + 2].tolist()
+        rows = np.empty((end - first, *self.row_shape), self.dtype)
+        self._read_into(rows, first)
+        return rows
 
     def read_all(self) -> Features:
         """Everything, its digest checked. Raises DamagedShard."""
-        with self._damage_named():
-            arrays = {name: self._file[name][()] for name in DATASETS}
-            self._check_digest(arrays)
-        return Features(arrays["values"], arrays["offsets"], arrays["times"], self.ids, self.digests)
+        values = np.empty(self.shape, self.dtype)
+        self._read_into(values, 0)
+        self._check_digest(values)
+        return Features(values, self.offsets, self.times, self.ids, self.digests)
 
     def check(self) -> None:
         """Recompute the content digest, in little memory. Raises DamagedShard if it is not the recorded one."""
-        with self._damage_named():
-            self._check_digest(self._file)
+        self._check_digest(self)
 
-    def _check_digest(self, datasets: Mapping[str, np.ndarray | h5py.Dataset]) -> None:
-        if (actual := content_digest(datasets)) != self.content:
-            raise ValueError(f"its content has digest {actual[:12]}…, not {self.content[:12]}… as recorded")
+    def pieces(self) -> Iterator[np.ndarray]:
+        """Yield all rows in order, some at a time, in an array that the next ones overwrite."""
+        buffer = np.empty((min(rows_in_piece(self), self.shape[0]), *self.row_shape), self.dtype)
+        for start in range(0, self.shape[0], max(1, len(buffer))):
+            piece = buffer[: self.shape[0] - start]
+            self._read_into(piece, start)
+            yield piece
 
-    def _check_structure(self) -> None:
+    def _read_into(self, rows: np.ndarray, first: int) -> None:
+        """Fill an array with rows from number `first` on."""
+        wanted = rows.reshape(-1).view(np.uint8).data if rows.nbytes else b""
+        place = (self._start or 0) + first * self.dtype.itemsize * math.prod(self.row_shape)
+        while wanted:
+            with _NameDamage(self.path):
+                count = os.preadv(self._rows, [wanted], place)
+                if count == 0:
+                    raise ValueError("it is cut short")
+            wanted, place = wanted[count:], place + count
+
+    def _check_digest(self, values: np.ndarray | Pieces) -> None:
+        actual = content_digest(self._small | {"values": values})
+        with _NameDamage(self.path):
+            if actual != self.content:
+                raise ValueError(f"its content has digest {actual[:12]}…, not {self.content[:12]}… as recorded")
+
+    def _read_structure(self, file: h5py.File) -> None:
         """Raise ValueError unless the file holds the five datasets, plainly stored, and nothing else."""
-        file = self._file
-        attributes = {name: _attribute(file, name) for name in ("format", "format_version", "spec", "key", "content")}
+        names = ("format", "format_version", "spec", "key", "content")
+        attributes = {name: _attribute(file.id, name.encode()) for name in names}
         if attributes["format"] != FORMAT:
             raise ValueError(f"it is no feature shard: its `format` is not {FORMAT!r}")
         if absent := [name for name, value in attributes.items() if value is None]:
             raise ValueError(f"it has no attribute {', '.join(absent)}")
         if attributes["format_version"] != FORMAT_VERSION:
             raise ValueError(f"it has format version {attributes['format_version']}; {FORMAT_VERSION} is known")
-        if set(file) != set(DATASETS):
+        if len(file) != len(DATASETS) or not all(name in file for name in DATASETS):
             raise ValueError(f"it holds {', '.join(sorted(file))} instead of {', '.join(DATASETS)}")
+        if file.userblock_size:
+            raise ValueError("something else comes before its content")
         size = os.path.getsize(self.path)
-        for name in DATASETS:
-            if not isinstance(file.get(name, getlink=True), h5py.HardLink) or not isinstance(file[name], h5py.Dataset):
-                raise ValueError(f"`{name}` is no dataset in the file itself")
-            creation = file[name].id.get_create_plist()
-            if creation.get_layout() != h5py.h5d.CONTIGUOUS or creation.get_external_count():
-                raise ValueError(f"`{name}` is not stored contiguously in the file itself")
-            if file[name].nbytes > size:
-                raise ValueError(f"`{name}` claims {file[name].nbytes} bytes of a file of {size}")
-            if file[name].nbytes and file[name].id.get_storage_size() != file[name].nbytes:
-                raise ValueError(f"`{name}` is not wholly there")
-        ids, digests, offsets, values, times = (file[name] for name in DATASETS)
-        text = h5py.check_string_dtype(ids.dtype)
-        frames = values.dtype == np.uint8 and values.ndim == 4 and values.shape[3] == 3
+        datasets = {name: _dataset(file.id, name, size) for name in DATASETS}
+        types = {name: dataset.dtype for name, dataset in datasets.items()}
+        shapes = {name: dataset.shape for name, dataset in datasets.items()}
+        text, rows, shape = h5py.check_string_dtype(types["ids"]), types["values"], shapes["values"]
+        frames = rows == np.uint8 and len(shape) == 4 and shape[3] == 3
         if not (
-            (text is not None and text.encoding == "utf-8" and text.length and ids.ndim == 1)
-            and (digests.dtype == np.dtype("S64") and digests.shape == ids.shape)
-            and (offsets.dtype == np.dtype("<i8") and offsets.shape == (len(ids) + 1,))
-            and (frames or (values.dtype == np.dtype("<f2") and values.ndim == 2))
-            and (times.dtype == np.dtype("<f4") and times.shape == values.shape[:1])
+            (text is not None and text.encoding == "utf-8" and text.length and len(shapes["ids"]) == 1)
+            and (types["digests"] == np.dtype("S64") and shapes["digests"] == shapes["ids"])
+            and (types["offsets"] == np.dtype("<i8") and shapes["offsets"] == (shapes["ids"][0] + 1,))
+            and (frames or (rows == np.dtype("<f2") and len(shape) == 2))
+            and (types["times"] == np.dtype("<f4") and shapes["times"] == shape[:1])
         ):
-            types = "; ".join(f"{name} {file[name].dtype} {file[name].shape}" for name in DATASETS)
-            raise ValueError(f"its datasets have wrong types or shapes: {types}")
+            found = "; ".join(f"{name} {types[name]} {shapes[name]}" for name in DATASETS)
+            raise ValueError(f"its datasets have wrong types or shapes: {found}")
 
         self.key, self.content = attributes["key"], attributes["content"]
         self.spec: dict = json.loads(attributes["spec"])
-        self.ids = tuple(name.decode() for name in ids[:])
-        self.digests = tuple(digest.decode() for digest in digests[:])
-        self.offsets = offsets[:]
-        if self.offsets[0] != 0 or self.offsets[-1] != len(values) or (np.diff(self.offsets) < 0).any():
+        self.dtype, self.row_shape, self._start = rows, shape[1:], datasets["values"].get_offset()
+        self._small = {name: _read(datasets[name]) for name in DATASETS if name != "values"}
+        self.offsets, self.times = self._small["offsets"], self._small["times"]
+        self.ids = tuple(name.decode() for name in self._small["ids"].tolist())
+        self.digests = tuple(digest.decode() for digest in self._small["digests"].tolist())
+        if self.offsets[0] != 0 or self.offsets[-1] != shape[0] or (np.diff(self.offsets) < 0).any():
             raise ValueError("its offsets do not divide its rows")
-        if not all(DIGEST.fullmatch(digest) for digest in self.digests):
+        if not re.fullmatch(rb"[0-9a-f]*", self._small["digests"].tobytes()):
             raise ValueError("a digest is no sha256")
 
-    def _damage_named(self) -> _NameDamage:
-        return _NameDamage(self.path)
+
+def _dataset(file: h5py.h5f.FileID, name: str, size: int) -> h5py.h5d.DatasetID:
+    """A dataset that lies wholly and plainly in a file of that size; raises ValueError for any other."""
+    link = file.links.get_info(name.encode())
+    if link.type != h5py.h5l.TYPE_HARD or h5py.h5o.get_info(file, name.encode()).type != h5py.h5o.TYPE_DATASET:
+        raise ValueError(f"`{name}` is no dataset in the file itself")
+    dataset = h5py.h5d.open(file, name.encode())
+    creation = dataset.get_create_plist()
+    if creation.get_layout() != h5py.h5d.CONTIGUOUS or creation.get_external_count():
+        raise ValueError(f"`{name}` is not stored contiguously in the file itself")
+    claimed = math.prod(dataset.shape) * dataset.dtype.itemsize
+    if claimed > size:
+        raise ValueError(f"`{name}` claims {claimed} bytes of a file of {size}")
+    if claimed and dataset.get_storage_size() != claimed:
+        raise ValueError(f"`{name}` is not wholly there")
+    return dataset
+
+
+def _read(dataset: h5py.h5d.DatasetID) -> np.ndarray:
+    array = np.empty(dataset.shape, dataset.dtype)
+    dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
+    return array
 
 
 class _NameDamage:
@@ -201,53 +248,6 @@ def read(path: str | os.PathLike) -> Features:
         return shard.read_all()
 
 
-def gather(paths: Sequence[str | os.PathLike], digests: Sequence[str]) -> Features:
-    """Collect items from shards, in the order asked for.
-
-    Each shard that holds any is read whole once and its digest checked. Where shards overlap, the first one counts.
-
-    Args:
-        paths: shards of one spec.
-        digests: of the items' sources.
-
-    Raises:
-        KeyError: naming an item that no shard holds.
-        DamagedShard: naming the file.
-        ValueError: if the shards' rows have different shapes.
-    """
-    missing = set(digests)
-    found: dict[str, tuple[str, np.ndarray, np.ndarray]] = {}
-    rows: dict[tuple, os.PathLike | str] = {}
-    empty = np.empty((0, 0), np.float16)
-    for path in paths:
-        with Shard(path) as shard:
-            if len(shard) == 0:
-                continue
-            rows.setdefault((shard.values.dtype.str, shard.row_shape), path)
-            if len(rows) > 1:
-                (first, a), (second, b) = rows.items()
-                raise ValueError(f"shards of different rows cannot be joined: {first} in {a}, {second} in {b}")
-            empty = np.empty((0, *shard.row_shape), shard.values.dtype)
-            if missing.isdisjoint(shard.digests):
-                continue
-            whole = shard.read_all()
-        for item, digest in enumerate(whole.digests):
-            if digest in missing:
-                missing.remove(digest)
-                span = slice(whole.offsets[item], whole.offsets[item + 1])
-                found[digest] = whole.ids[item], whole.values[span], whole.times[span]
-    if missing:
-        raise KeyError(f"{len(missing)} of {len(set(digests))} items are in no shard, among them {min(missing)}")
-    wanted = [found[digest] for digest in digests]
-    return Features(
-        np.concatenate([values for _, values, _ in wanted] or [empty]),
-        np.cumsum([0, *(len(values) for _, values, _ in wanted)], dtype=np.int64),
-        np.concatenate([times for _, _, times in wanted] or [np.empty(0, np.float32)]),
-        tuple(name for name, _, _ in wanted),
-        tuple(digests),
-    )
-
-
 class Pieces(Protocol):
     """Rows that are had some at a time."""
 
@@ -255,10 +255,10 @@ class Pieces(Protocol):
     shape: tuple[int, ...]
 
     def pieces(self) -> Iterator[np.ndarray]:
-        """Yield all rows in order."""
+        """Yield all rows in order, some at a time."""
 
 
-def content_digest(datasets: Mapping[str, np.ndarray | h5py.Dataset | Pieces]) -> str:
+def content_digest(datasets: Mapping[str, np.ndarray | Pieces]) -> str:
     """sha256 of a shard's datasets, as the module's docstring defines it."""
     digest = hashlib.sha256()
     for name in DATASETS:
@@ -269,33 +269,24 @@ def content_digest(datasets: Mapping[str, np.ndarray | h5py.Dataset | Pieces]) -
     return digest.hexdigest()
 
 
-def pieces(data: np.ndarray | h5py.Dataset | Pieces) -> Iterator[np.ndarray]:
-    """Yield all rows in order, some at a time. What is read of a file is overwritten by the next piece."""
-    if 0 in data.shape:
-        return
-    if isinstance(data, np.ndarray):
-        yield data
-    elif not isinstance(data, h5py.Dataset):
-        yield from data.pieces()
-    else:
-        buffer = np.empty((rows_in_piece(data), *data.shape[1:]), data.dtype)
-        for start in range(0, len(data), len(buffer)):
-            piece = buffer[: len(data) - start]
-            data.read_direct(piece, np.s_[start : start + len(piece)])
-            yield piece
+def pieces(data: np.ndarray | Pieces) -> Iterator[np.ndarray]:
+    """Yield all rows in order, some at a time."""
+    if 0 not in data.shape:
+        yield from [data] if isinstance(data, np.ndarray) else data.pieces()
 
 
-def rows_in_piece(data: h5py.Dataset | Pieces) -> int:
+def rows_in_piece(data: Pieces) -> int:
     """How many rows are read or written at once."""
     return max(1, PIECE // max(1, math.prod(data.shape[1:]) * data.dtype.itemsize))
 
 
-def _attribute(file: h5py.File, name: str) -> str | int | None:
+def _attribute(file: h5py.h5f.FileID, name: bytes) -> str | int | None:
     """A scalar attribute, or None; strings of variable length are none, see `shard_writer.write` for why."""
-    if name not in file.attrs:
+    if not h5py.h5a.exists(file, name):
         return None
-    attribute = file.attrs.get_id(name)
+    attribute = h5py.h5a.open(file, name)
     if attribute.shape != () or attribute.dtype.kind not in "Siu":
         return None
-    value = file.attrs[name]
-    return value.decode() if isinstance(value, bytes) else int(value)
+    value = np.empty((), attribute.dtype)
+    attribute.read(value)
+    return value.item().decode() if attribute.dtype.kind == "S" else value.item()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from extract import shards, table
+from extract import shards, store, table
 
 
 def load(
@@ -21,4 +21,4 @@ def load(
         videos and, in the same order, their features: float16 (rows, width).
     """
     found = table.load(videos, captions, aspects, keep=rows)
-    return found, shards.gather(sorted(set(rows.values())), [video.digest for video in found])
+    return found, store.gather(sorted(set(rows.values())), [video.digest for video in found])

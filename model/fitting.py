@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from extract import shards, splits
+from extract import splits, store
 from extract.table import caption_items
 from model.batches import TrainingData
 from model.cider import CiderScorer
@@ -46,7 +46,7 @@ def make(
     videos, features = splits.load(videos_train, rows_train, captions_train, aspects_train)
     val, val_features = splits.load(videos_val, rows_val, captions_val)
     captions = caption_items({video.id: video.captions for video in videos})
-    texts = shards.gather(sorted(set(rows_text.values())), [digest for _, digest in captions])
+    texts = store.gather(sorted(set(rows_text.values())), [digest for _, digest in captions])
     if len(texts.values) != len(captions) or (np.diff(texts.offsets) != 1).any():
         raise ValueError("the shards of text embeddings must hold one row a caption: delete them, and run again")
     data = TrainingData(

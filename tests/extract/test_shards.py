@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from extract import shards
 from extract.shard_writer import write
-from extract.shards import DamagedShard, Shard, content_digest, gather, read
+from extract.shards import DamagedShard, Shard, content_digest, read
 
 SPEC = {"encoder": "ViT-B/16", "frames": 20}
 
@@ -119,8 +119,9 @@ def test_neither_file_nor_digest_depends_on_the_pieces(tmp_path_factory, sizes, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shards, "PIECE", piece)
         info = write(folder / "small.h5", **arguments)
-        with h5py.File(folder / "small.h5") as file:
-            assert content_digest(file) == content_digest({name: file[name][()] for name in file}) == info.content
+        with Shard(folder / "small.h5") as shard, h5py.File(shard.path) as file:
+            shard.check()
+            assert content_digest({name: file[name][()] for name in file}) == shard.content == info.content
     assert (folder / "large.h5").read_bytes() == (folder / "small.h5").read_bytes()
 
 
@@ -224,12 +225,14 @@ def spoil(file, kind, folder):
         del file.attrs["key"]
     elif kind == "spec":
         file.attrs["spec"] = "{"
+    elif kind == "digest":
+        file["digests"][0] = b"abc"
 
 
 @pytest.mark.parametrize(
     "kind",
     "soft link, external link, group, missing, virtual, chunked, external data, wrong type, unallocated, huge, more, "
-    "offsets beyond, offsets back, version, no key, spec".split(", "),
+    "offsets beyond, offsets back, version, no key, spec, digest".split(", "),
 )
 def test_what_is_not_plain_data_is_refused_at_opening(tmp_path, kind):
     write_some(tmp_path / "other.h5")
@@ -251,33 +254,6 @@ def test_other_files_are_refused(tmp_path):
         read(tmp_path / "foreign.h5")
     with pytest.raises(FileNotFoundError):
         read(tmp_path / "absent")
-
-
-def test_gather_orders_skips_and_prefers_the_first_shard(tmp_path):
-    first, _ = write_some(tmp_path / "1.h5", "abc", seed=1)
-    second, _ = write_some(tmp_path / "2.h5", "cde", seed=2)
-    paths = [tmp_path / "1.h5", tmp_path / "2.h5"]
-    features = gather(paths, [sha(name) for name in "ecae"])
-    assert features.ids == tuple("ecae")
-    for rows, expected in zip(features, [second[2], first[2], first[0], second[2]], strict=False):
-        np.testing.assert_array_equal(rows, expected)
-    assert len(features.times) == len(features.values) == features.offsets[-1]
-    assert gather(paths, []).values.shape == (0, 8)
-    with pytest.raises(KeyError, match=sha("nobody")):
-        gather(paths, [sha("a"), sha("nobody")])
-    write_some(tmp_path / "0.h5", "")  # of a pack whose items all failed
-    assert gather([tmp_path / "0.h5", *paths], [sha("a")]).values.shape == (1, 8)
-    write_some(tmp_path / "3.h5", "f", width=9)
-    with pytest.raises(ValueError, match="different rows"):
-        gather([*paths, tmp_path / "3.h5"], [sha("f")])
-
-
-def test_gather_notices_damage(tmp_path):
-    write_some(tmp_path / "1.h5")
-    with h5py.File(tmp_path / "1.h5", "r+") as file:
-        file["values"][0, 0] += 1
-    with pytest.raises(DamagedShard, match=r"1\.h5.*digest"):
-        gather([tmp_path / "1.h5"], [sha("a")])
 
 
 @pytest.mark.parametrize(

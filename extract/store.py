@@ -1,0 +1,236 @@
+"""A feature store for reading: a mapping from item id to rows, safe in forked and in spawned workers."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from extract.shards import DamagedShard, Features, Shard
+
+MOST_OPEN = 400
+"""Shards held open at once: many systems allow a process 1,024 files."""
+
+
+class FeatureStore(Mapping[str, np.ndarray]):
+    """The rows of a store's items by id: `store["video7010"]` is float16 (rows, width); see `extract.shards`.
+
+    Where an id has several sources (a video was replaced), the one extracted last counts. A shard is opened by its
+    path when an item of it is first read, and read without moving a file position, so that processes forked from
+    this one share nothing that changes. Pickled, a store is its path. Threads may share it.
+
+    A read checks the shard's structure, not its digest: `load` does.
+
+    Args:
+        path: a store's folder, or a single shard.
+
+    Attributes:
+        spec: the recipe of all its features.
+        digests: sha256 of each item's source, by id.
+
+    Raises:
+        ValueError: if there is no store.
+        DamagedShard: naming the file, there or when an item is read.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        self.spec, shards = _of_folder(self.path) if self.path.is_dir() else _of_file(self.path)
+        newest: dict[str, tuple[float, str]] = {}
+        for shard in shards:
+            for name, digest in zip(shard.ids, shard.digests, strict=True):
+                newest[name] = max(newest.get(name, (0.0, "")), (shard.created, digest))
+        self.digests = {name: digest for name, (_, digest) in sorted(newest.items())}
+        self._places: dict[str, tuple[_Listed, int]] = {}
+        for shard in shards:
+            for item, (name, digest) in enumerate(zip(shard.ids, shard.digests, strict=True)):
+                if digest == self.digests[name]:
+                    self._places.setdefault(name, (shard, item))
+        self._open: OrderedDict[Path, Shard] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.digests)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.digests
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        shard, item = self._find(name)
+        return shard.read(item)
+
+    def __repr__(self) -> str:
+        return f"<FeatureStore {self.path}: {len(self)} items>"
+
+    def __reduce__(self) -> tuple:
+        return FeatureStore, (self.path,)
+
+    def times(self, name: str) -> np.ndarray:
+        """Seconds of an item's rows from the first frame, float32 (rows); 0 for what has no time."""
+        shard, item = self._find(name)
+        return shard.times[shard.offsets[item] : shard.offsets[item + 1]].copy()
+
+    def provenance(self, name: str) -> dict:
+        """How and by whom an item's rows were made, as its shard's manifest says."""
+        return self._places[name][0].provenance
+
+    def load(self, names: Iterable[str] | None = None) -> Features:
+        """Items in memory, in the order asked for; by default all, by id. Digests are checked. Raises DamagedShard."""
+        names = list(self if names is None else names)
+        paths = {self._places[name][0].path for name in names}
+        try:
+            found = gather(sorted(paths), [self.digests[name] for name in names])
+        except KeyError as error:
+            raise DamagedShard(f"{self.path}: a manifest names what its shard has not: {error.args[0]}") from None
+        return replace(found, ids=tuple(names))
+
+    def _find(self, name: str) -> tuple[Shard, int]:
+        """The shard that holds an item, opened, and the item's number in it."""
+        listed, item = self._places[name]
+        shard = self._open.pop(listed.path, None) or self._opened(listed)
+        self._open[listed.path] = shard  # so that the first is the one not used for longest
+        while len(self._open) > MOST_OPEN:
+            self._open.popitem(last=False)  # it closes itself when nobody reads it any more
+        return shard, item
+
+    def _opened(self, listed: _Listed) -> Shard:
+        try:
+            shard = Shard(listed.path)
+        except FileNotFoundError:
+            raise DamagedShard(f"{listed.path} is gone; open the store anew") from None
+        if (shard.ids, shard.digests, shard.spec) != (listed.ids, listed.digests, self.spec):
+            raise DamagedShard(f"{listed.path} holds other items than its manifest says, or of another spec")
+        return shard
+
+
+def gather(paths: Sequence[str | os.PathLike], digests: Sequence[str]) -> Features:
+    """Collect items from shards, in the order asked for.
+
+    Each shard that holds any is read whole once and its digest checked. Where shards overlap, the first one counts.
+
+    Args:
+        paths: shards of one spec.
+        digests: of the items' sources.
+
+    Raises:
+        KeyError: naming an item that no shard holds.
+        DamagedShard: naming the file.
+        ValueError: if the shards' rows have different shapes.
+    """
+    places: dict[str, tuple[int, int]] = {}
+    opened: list[Shard] = []
+    wanted = set(digests)
+    for path in paths:
+        with Shard(path) as shard:
+            if len(shard) == 0:
+                continue
+            number = len(opened)
+            opened.append(shard)
+        if (shard.dtype, shard.row_shape) != (opened[0].dtype, opened[0].row_shape):
+            (first, a), (second, b) = ((f"{one.dtype} {one.row_shape}", one.path) for one in (opened[0], shard))
+            raise ValueError(f"shards of different rows cannot be joined: {first} in {a}, {second} in {b}")
+        for item, digest in enumerate(shard.digests):
+            if digest in wanted:
+                places.setdefault(digest, (number, item))
+    if missing := wanted - places.keys():
+        raise KeyError(f"{len(missing)} of {len(wanted)} items are in no shard, among them {min(missing)}")
+    chosen = [places[digest] for digest in digests]
+    sizes = [int(opened[number].offsets[item + 1] - opened[number].offsets[item]) for number, item in chosen]
+    offsets = np.cumsum([0, *sizes], dtype=np.int64)
+    row_shape, dtype = (opened[0].row_shape, opened[0].dtype) if opened else ((0,), np.dtype(np.float16))
+    values, times = np.empty((offsets[-1], *row_shape), dtype), np.empty(offsets[-1], np.float32)
+
+    def fill(number: int) -> None:
+        with opened[number] as shard:
+            whole = shard.read_all()
+        for place in np.flatnonzero(numbers == number):
+            rows, item = np.s_[offsets[place] : offsets[place + 1]], chosen[place][1]
+            values[rows] = whole[item]
+            times[rows] = whole.times[whole.offsets[item] : whole.offsets[item + 1]]
+
+    numbers = np.array([number for number, _ in chosen])
+    # reading and sha256 leave Python to other threads
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(fill, sorted(set(numbers.tolist()))))
+    return Features(values, offsets, times, tuple(opened[n].ids[item] for n, item in chosen), tuple(digests))
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A shard as its manifest tells of it."""
+
+    path: Path
+    ids: tuple[str, ...]
+    digests: tuple[str, ...]
+    created: float = 0.0
+    provenance: dict = field(default_factory=dict)
+
+
+def _of_file(path: Path) -> tuple[dict, list[_Listed]]:
+    try:
+        with Shard(path) as shard:
+            return shard.spec, [_Listed(path, shard.ids, shard.digests)]
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such store or shard") from None
+
+
+def _of_folder(folder: Path) -> tuple[dict, list[_Listed]]:
+    about = _json(folder / "store.json")
+    if not isinstance(about, dict) or not isinstance(about.get("spec"), dict):
+        inside = sorted(path.name for path in (folder / "stores").glob("*"))
+        hint = f"; in {folder / 'stores'} are {', '.join(inside)}" if inside else ""
+        raise ValueError(f"{folder} is no feature store, it has no store.json that tells its spec{hint}")
+    names = set(os.listdir(folder))
+    found = []
+    for name in sorted(names):  # where shards overlap, the smallest key counts
+        if name.endswith(".json") and name != "store.json" and not name.startswith("."):
+            manifest = _json(folder / name)
+            if _names_its_payload(manifest, name) and manifest["payload"] in names:
+                found.append(_listed(folder / manifest["payload"], manifest))
+    return about["spec"], found
+
+
+def _listed(path: Path, manifest: dict) -> _Listed:
+    digests = tuple(manifest["digests"])
+    ids = manifest.get("ids")
+    if ids is None:  # the first manifests had none
+        with Shard(path) as shard:
+            ids = shard.ids
+    if len(ids) != len(digests):
+        raise DamagedShard(f"{path} holds {len(ids)} items, and its manifest names {len(digests)}")
+    return _Listed(path, tuple(ids), digests, manifest["created"], manifest["provenance"])
+
+
+def _names_its_payload(manifest: object, name: str) -> bool:
+    """Whether a file of this name is a shard's manifest, and its payload beside it: nothing else is believed."""
+    return (
+        isinstance(manifest, dict)
+        and all(isinstance(manifest.get(text), str) for text in ("key", "payload"))
+        and name == f"{manifest['key']}.json"
+        and manifest["payload"].startswith(f"{manifest['key']}-")
+        and manifest["payload"].endswith(".h5")
+        and "/" not in manifest["payload"]
+        and isinstance(manifest.get("created"), int | float)
+        and isinstance(manifest.get("provenance"), dict)
+        and _texts(manifest.get("digests"))
+        and ("ids" not in manifest or _texts(manifest["ids"]))
+    )
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
+def _json(path: Path) -> object:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
