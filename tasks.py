@@ -15,10 +15,11 @@ import luigi
 from pydantic import model_validator
 
 from extract import config as extract_config
-from extract.config import OPENAI_MODELS, DataConfig
+from extract.config import MODELS, DataConfig
 from model import config as model_config
 from pipeline import console
 from pipeline.config import BaseConfig
+from pipeline.foreign import ForeignPack
 from pipeline.gather import Gather
 from pipeline.pack import Pack
 from pipeline.root import Root
@@ -75,16 +76,21 @@ class Corpus(Stage):
     reads = ("data",)
 
     def needs(self) -> dict[str, Need]:
-        return {} if self.config.data.videos else {"toyworld": (ToyWorld, "")}
+        return {"toyworld": (ToyWorld, "")} if self.config.data.kind == "toyworld" else {}
 
     def sources(self) -> dict[str, Path]:
         from extract.corpus import source_files
 
-        return source_files(self.config.data) if self.config.data.videos else {}
+        if self.config.data.kind == "toyworld":
+            return {}
+        imported = ForeignShard.of(self).manifests() if self.config.data.features else {}
+        return source_files(self.config.data) | imported
 
     def inputs(self) -> dict:
-        made = {} if self.config.data.videos else ToyWorld.of(self).manifest()["files"]
-        return super().inputs() | {"digests": self.digests() | {name: file["sha256"] for name, file in made.items()}}
+        made = ToyWorld.of(self).manifest()["files"] if self.config.data.kind == "toyworld" else {}
+        digests = self.digests() | {name: file["sha256"] for name, file in made.items()}
+        imported = {"features": ForeignShard.of(self).store.folder} if self.config.data.features else {}
+        return super().inputs() | {"digests": digests} | imported
 
 
 class ToyClip(Stage):
@@ -124,7 +130,7 @@ class EncoderPack(Pack):
 
     def sources(self) -> dict[str, Path | str]:
         name = self.field(self.weights_field)
-        return {} if name == "toyclip" else {"weights": OPENAI_MODELS[name][0] if name in OPENAI_MODELS else Path(name)}
+        return {} if name == "toyclip" else {"weights": MODELS[name][0] if name in MODELS else Path(name)}
 
     def inputs(self) -> dict:
         inputs = super().inputs()
@@ -150,11 +156,21 @@ class EmbedFramesShard(EncoderPack):
         return self.config.decode.frames, 2 * WIDEST
 
 
+class ForeignShard(ForeignPack):
+    """Imported features of some videos (`videocap store import`), in place of embedded frames."""
+
+    reads, holds = ("data.features",), ("videos", "rows")
+
+
 class FrameFeatures(Gather):
     """The frame features of all videos."""
 
-    packs, most_failures = EmbedFramesShard, "decode.max_failures"
-    reads = ("decode.max_failures",)
+    packs, most_failures = (EmbedFramesShard, ForeignShard), "decode.max_failures"
+    reads = ("decode.max_failures", "data.features")
+
+    @property
+    def pack(self) -> Pack:
+        return (ForeignShard if self.config.data.features else EmbedFramesShard).of(self)
 
     def needs(self) -> dict[str, Need]:
         return {split: (Corpus, f"videos.{split}.json") for split in SPLITS}
@@ -175,11 +191,16 @@ class EmbedCaptionsShard(EncoderPack):
     def largest(self) -> tuple[int, int]:
         return 1, 2 * WIDEST
 
+    def remarks(self) -> list[str]:
+        counts = [manifest["provenance"].get("truncated") for manifest in self.store.manifests().values()]
+        cut = sum(count for count in counts if isinstance(count, int))
+        return [f"{cut} captions are longer than CLIP's 77 tokens, and were embedded without the rest"] if cut else []
+
 
 class CaptionFeatures(Gather):
     """The embeddings of the training split's captions, each distinct text once."""
 
-    packs = EmbedCaptionsShard
+    packs = (EmbedCaptionsShard,)
 
     def needs(self) -> dict[str, Need]:
         return {"train": (Corpus, "captions.train.json")}
@@ -262,8 +283,8 @@ class Report(Stage):
         return super().inputs() | {"failures": FrameFeatures.of(self).failures()}
 
 
-STAGES = (ToyWorld, Corpus, ToyClip, DecodeShard, EmbedFramesShard, FrameFeatures, EmbedCaptionsShard, CaptionFeatures)
-STAGES += (Vocabulary, Train, Caption, Score, Report)
+STAGES = (ToyWorld, Corpus, ToyClip, DecodeShard, EmbedFramesShard, ForeignShard, FrameFeatures, EmbedCaptionsShard)
+STAGES += (CaptionFeatures, Vocabulary, Train, Caption, Score, Report)
 
 
 class Pipeline(Root):
@@ -274,7 +295,9 @@ class Pipeline(Root):
 
     def stages(self, config: Config) -> tuple[type[Stage], ...]:
         toyclip = "toyclip" in (config.encoder.weights, config.text_encoder.weights)
-        left_out = {ToyWorld: config.data.videos is not None, ToyClip: not toyclip}
+        imported = config.data.features is not None
+        left_out = {ToyWorld: config.data.kind != "toyworld", ToyClip: not toyclip, ForeignShard: not imported}
+        left_out |= {DecodeShard: imported, EmbedFramesShard: imported}
         return tuple(stage for stage in STAGES if not left_out.get(stage))
 
     def results(self) -> str:

@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional as F
 
 from extract.device import resolve
-from extract.encoders import Encoder, clip, normalize
+from extract.encoders import ClipEncoder, clip, normalize
 
 CAPTIONS = Path(__file__).parents[1].parent / "shared" / "data" / "msrvtt" / "val.json"
 FRAMES, TEXTS = 32, 512
@@ -67,13 +67,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
     theirs = random_clip()
-    ours = {precision: Encoder(theirs, resolve("cpu", precision)) for precision in ("fp32", "bf16")}
+    ours = {precision: ClipEncoder(theirs, resolve("cpu", precision)) for precision in ("fp32", "bf16")}
+    compiled = ClipEncoder(theirs, resolve("cpu", "bf16"))
+    try:
+        compiled.compile(FRAMES)
+    except ValueError as error:  # no compiler here
+        print(error)
     frames = np.random.default_rng(0).integers(0, 256, (FRAMES, 224, 224, 3), np.uint8)
     seconds = medians(
         {
             "theirs": lambda: theirs.encode_image(normalize(torch.from_numpy(frames))),
             "fp32": lambda: ours["fp32"].encode(frames),
             "bf16": lambda: ours["bf16"].encode(frames),
+            "compiled": lambda: compiled.encode(frames),
             "products": products(torch.bfloat16),
         },
         rounds,
@@ -82,6 +88,8 @@ def main() -> None:
     print(f"frames: ours fp32 / OpenAI's fp32   {seconds['theirs'] / seconds['fp32']:.2f}")
     print(f"frames: ours bf16 / OpenAI's fp32   {seconds['theirs'] / seconds['bf16']:.2f}")
     print(f"frames: ours bf16 / bf16 products   {whole / seconds['bf16'] / (part / seconds['products']):.2f}")
+    if compiled.computed != str(compiled.where):
+        print(f"frames: ours bf16 compiled / eager  {seconds['bf16'] / seconds['compiled']:.2f}")
 
     videos = json.loads(CAPTIONS.read_text()).values()
     distinct = list(dict.fromkeys(text for video in videos for text in video.values()))

@@ -7,7 +7,7 @@ Every field says what it is to a stage's key: `What` decides values and is in ke
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
@@ -29,6 +29,8 @@ class Section(BaseModel):
         return ()
 
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of imported features
+
 # sha256 of OpenAI's checkpoints as their download addresses give it, and the input size in pixels: with these
 # a key needs neither the download nor torch. tests/extract/test_encoders.py compares them with the clip package.
 OPENAI_MODELS = {
@@ -42,6 +44,34 @@ OPENAI_MODELS = {
     "ViT-L/14": ("b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836", 224),
     "ViT-L/14@336px": ("3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02", 336),
 }
+
+
+class Geometry(NamedTuple):
+    """What an encoder takes of a frame, in the words of [encoder]; all there are crop in the middle."""
+
+    pixels: int
+    resize: int | None = None
+    interpolation: str = "bicubic"
+
+    def check(self, encoder: Any, name: str) -> None:
+        """Raise ValueError, with what to set, unless the section `encoder` gives the encoder `name` what it takes."""
+        takes = self._replace(resize=self.resize or self.pixels)
+        given = Geometry(encoder.pixels, encoder.resize or encoder.pixels, encoder.interpolation)
+        if encoder.resize is None and self.resize is None:
+            takes = takes._replace(resize=given.resize)  # it follows `pixels`
+        units = {"pixels": "pixels", "resize": "pixels before the crop", "interpolation": "interpolation"}
+        wrong = [name for name in units if getattr(takes, name) != getattr(given, name)]
+        if wrong:
+            differ = [f"{getattr(takes, field)} {units[field]}, not {getattr(given, field)}" for field in wrong]
+            cure = [f"encoder.{field}={getattr(takes, field)}" for field in wrong]
+            raise ValueError(f"{name} takes {'; '.join(differ)}: set {' '.join(cure)}")
+
+
+# Every model that has a name: what keys call its weights, and what it takes. Of torchvision's weights only the first
+# digits of the sha256 are published, in the file's name.
+MODELS = {name: (sha256, Geometry(pixels)) for name, (sha256, pixels) in OPENAI_MODELS.items()}
+RESNET_GEOMETRY = Geometry(224, 256, "bilinear")  # torchvision's preprocessing for its first ImageNet weights
+MODELS["ResNet-152"] = ("torchvision/resnet152-394f9c45", RESNET_GEOMETRY)
 
 
 def _resolve(value: str | Path, info: ValidationInfo) -> Path:
@@ -59,12 +89,20 @@ def _existing(value: str | Path | None, info: ValidationInfo) -> Path | None:
 
 
 def _weights(value: str, info: ValidationInfo) -> str:
-    if value == "toyclip" or value in OPENAI_MODELS:
+    if value == "toyclip" or value in MODELS:
         return value
     path = _resolve(value, info)
     if not path.is_file():
-        raise ValueError(f"is neither 'toyclip', nor an OpenAI model ({', '.join(OPENAI_MODELS)}), nor the file {path}")
+        raise ValueError(
+            f"is neither 'toyclip', nor an OpenAI model or other ({', '.join(MODELS)}), nor the file {path}"
+        )
     return str(path)
+
+
+def _has_text(value: str) -> str:
+    if value in MODELS and value not in OPENAI_MODELS:
+        raise ValueError(f"{value} embeds no text: name a CLIP")
+    return value
 
 
 ExistingPath = Annotated[Path, BeforeValidator(_existing)]
@@ -78,6 +116,8 @@ class DataConfig(Section):
     """`toyworld` renders its own clips; `msrvtt` reads the official JSON; `folder` a CSV or JSON Lines file."""
     videos: Where[ExistingPath | None] = None
     """Folder of the video files. Not used by `toyworld`."""
+    features: What[Annotated[str, Field(pattern=NAME)] | None] = None
+    """Instead of `videos`: the name under which features made elsewhere were imported (`videocap store import`)."""
     annotations: Where[ExistingPath | None] = None
     """`videodatainfo.json` for `msrvtt`; a `.csv` or `.jsonl` file for `folder`."""
     commonsense: Where[ExistingPath | None] = None
@@ -87,13 +127,18 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> DataConfig:
-        if self.kind != "toyworld" and (self.videos is None or self.annotations is None):
-            raise ValueError(f"kind {self.kind!r} needs both `videos` and `annotations`")
+        if self.kind != "toyworld" and (self.annotations is None or not (self.videos or self.features)):
+            raise ValueError(f"kind {self.kind!r} needs `annotations`, and `videos` or imported `features`")
+        if self.videos and self.features:
+            raise ValueError("frames are embedded from `videos`, or `features` are imported: one of these only")
         if self.kind != "msrvtt" and (self.commonsense or self.split):
             raise ValueError(f"`commonsense` and `split` are V2C's files, for kind 'msrvtt', not {self.kind!r}")
-        if self.kind == "toyworld" and self.videos is not None:
+        if self.kind == "toyworld" and (self.videos or self.features):
             raise ValueError("kind 'toyworld' renders its own `videos`: for yours use 'folder' or 'msrvtt'")
         return self
+
+    def unused(self) -> tuple[str, ...]:
+        return () if self.features else ("features",)
 
 
 class ToyWorldConfig(Section):
@@ -147,7 +192,7 @@ class EncoderConfig(Section):
     """[encoder]: the frozen image encoder, and the geometry of its input."""
 
     weights: Where[Weights] = "ViT-B/16"
-    """`toyclip`, the name of an OpenAI model (downloaded when first needed), or the path of a checkpoint."""
+    """`toyclip`, the name of an OpenAI model or `ResNet-152` (downloaded when first needed), or a checkpoint's path."""
     pixels: What[Annotated[int, Field(ge=16, le=1024)]] = 224
     """Height and width of the encoder's input."""
     resize: What[Annotated[int, Field(ge=16, le=2048)] | None] = None
@@ -162,11 +207,13 @@ class EncoderConfig(Section):
     """`auto`: fp16 on CUDA; on the CPU bf16 where the processor multiplies it, else fp32."""
     batch_size: How[Annotated[int, Field(ge=1)]] = 32
     """Frames (or captions) a batch."""
+    compile: How[bool] = False
+    """Compile the image encoder by `torch.compile`: needs a C++ compiler, and pays off on many videos."""
 
     @model_validator(mode="after")
     def _fits(self) -> EncoderConfig:
-        if self.weights in OPENAI_MODELS and self.pixels != (pixels := OPENAI_MODELS[self.weights][1]):
-            raise ValueError(f"{self.weights} takes {pixels} pixels, not {self.pixels}: set encoder.pixels = {pixels}")
+        if self.weights in MODELS:
+            MODELS[self.weights][1].check(self, self.weights)
         if self.resize is not None and self.resize < self.pixels:
             raise ValueError(f"resize = {self.resize} leaves nothing to cut {self.pixels} pixels from")
         return self
@@ -178,5 +225,5 @@ class EncoderConfig(Section):
 class TextEncoderConfig(Section):
     """[text_encoder]: the frozen text encoder whose caption embeddings Vis2Text learns to predict (eq. 5)."""
 
-    weights: Where[Weights] = "ViT-B/16"
-    """As `encoder.weights`."""
+    weights: Where[Annotated[Weights, AfterValidator(_has_text)]] = "ViT-B/16"
+    """As `encoder.weights`, but a CLIP."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from extract import open_store
 from extract.config import DataConfig
 from extract.table import CorpusError, Video, load_json, write
 
@@ -90,26 +91,34 @@ def _is_odd(name: str, path: Path) -> bool:
 
 
 def source_files(data: DataConfig) -> dict[str, Path]:
-    """Everything a corpus is made from, by name: the annotation files, and `videos/…`."""
+    """The files that a corpus is made from, by name: the annotations, and `videos/…`."""
     files = {name: getattr(data, name) for name in ("annotations", "commonsense", "split")}
-    files |= {f"videos/{name}": path for name, path in find_videos(data.videos).items()}
+    files |= {f"videos/{name}": path for name, path in find_videos(data.videos).items()} if data.videos else {}
     return {name: path for name, path in files.items() if path is not None}
 
 
-def make(folder: Path, config: Any, *, digests: Mapping[str, str], toyworld: Path | None = None) -> list[str]:
+def make(
+    folder: Path,
+    config: Any,
+    *,
+    digests: Mapping[str, str],
+    toyworld: Path | None = None,
+    features: Path | None = None,
+) -> list[str]:
     """Read a source and write its table into `folder`; see `read` and `write`.
 
     Args:
         config: holder of the section data.
         digests: sha256 of the `source_files`.
         toyworld: folder of a rendered world, to be read instead.
+        features: store of imported features, whose items stand for videos.
 
     Returns:
         notes for a person on what was left out.
     """
     data = DataConfig(annotations=toyworld / "captions.jsonl") if toyworld else config.data
     files = {name.removeprefix("videos/"): digest for name, digest in digests.items() if name.startswith("videos/")}
-    videos, notes = read(data, files)
+    videos, notes = read(data, open_store(features).digests if features else files)
     counts = {split: sum(video.split == split for video in videos) for split in ("train", "val", "test")}
     if not counts["train"]:
         raise CorpusError(
@@ -153,10 +162,11 @@ def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], lis
 
     Args:
         data: section [data]; `kind` "toyworld" is read as "folder".
-        digests: sha256 of every video file, by its path inside the folder of videos.
+        digests: sha256 of every video file, by its path inside the folder of videos; or of features, by their id.
 
     Returns:
-        the videos that have a file and a caption, sorted by id, and notes for a person on what was left out.
+        the videos that have a file (or features) and a caption, sorted by id; and notes for a person on what was left
+        out.
 
     Raises:
         CorpusError: annotations that can't be read, or no video left.
@@ -169,14 +179,16 @@ def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], lis
     if data.split:
         _set_v2c_split(entries, data.split)
     files = match(entries, digests)
+    lack = "no features" if data.features else "no file in the folder of videos"
     left_out = {
-        "no file in the folder of videos": [name for name in entries if name not in files],
+        lack: [name for name in entries if name not in files],
         "no caption": [name for name in files if not entries[name].captions],
     }
     notes = [f"{len(names)} videos left out, {why}: {_examples(names)}" for why, names in left_out.items() if names]
     unnamed = sorted(set(digests) - set(files.values()))
     if unnamed:
-        notes.append(f"{len(unnamed)} video files left out, not in {data.annotations.name}: {_examples(unnamed)}")
+        what = "features" if data.features else "video files"
+        notes.append(f"{len(unnamed)} {what} left out, not in {data.annotations.name}: {_examples(unnamed)}")
     videos = [
         Video(
             id=name,
@@ -189,7 +201,7 @@ def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], lis
         if name in files and entry.captions
     ]
     if not videos:
-        raise CorpusError(f"{data.annotations}: none of its {len(entries)} videos has a file; {'; '.join(notes)}")
+        raise CorpusError(f"{data.annotations}: none of its {len(entries)} videos is there; {'; '.join(notes)}")
     return videos, notes
 
 

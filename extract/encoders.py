@@ -1,4 +1,4 @@
-"""Frozen CLIP encoders: frames and captions in, un-normalised embeddings out, the numbers of OpenAI's module."""
+"""Frozen encoders: frames and captions in, un-normalised embeddings out, the numbers of the modules they come from."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import os
 import pickle
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from extract.config import OPENAI_MODELS
+from extract import resnet
+from extract.config import MODELS, OPENAI_MODELS, RESNET_GEOMETRY, Geometry
 from extract.device import Device, Precision, resolve
 from extract.transformer import TextTransformer, VisionTransformer
 
@@ -29,27 +30,53 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class Encoder:
-    """An image and text encoder on its device.
+    """An image encoder on its device.
 
-    Attributes:
-        width: of an embedding, the same for frames and captions.
-        pixels: height and width of the frames it takes.
+    Args:
+        visual: normalised images, float32 (B, 3, pixels, pixels), to embeddings, float32 (B, width).
+        width: of an embedding.
+        geometry: of the frames it takes.
         where: device and precision it computes with.
+        mean, std: of the colours, by which frames are normalised.
     """
 
-    def __init__(self, model: clip.model.CLIP, where: Device):
-        self.where = where
-        model = model.requires_grad_(False).eval()
-        transformer = isinstance(model.visual, clip.model.VisionTransformer)
-        self._visual = VisionTransformer(model.visual, where) if transformer else _ResNet(model.visual, where)
-        self._text, self._context = TextTransformer(model, where), model.context_length
-        self.width: int = model.text_projection.shape[1]
-        self.pixels: int = model.visual.input_resolution
+    def __init__(
+        self,
+        visual: Callable[[torch.Tensor], torch.Tensor],
+        width: int,
+        geometry: Geometry,
+        where: Device,
+        mean: Sequence[float] = MEAN,
+        std: Sequence[float] = STD,
+    ):
+        self.width, self.geometry, self.pixels, self.where = width, geometry, geometry.pixels, where
+        self._visual, self._mean, self._std = visual, mean, std
+        self._compiled: tuple[int, Callable] | None = None  # for batches of that size
 
-    def check_pixels(self, pixels: int, name: str) -> None:
-        """Raise ValueError unless the encoder, called `name`, takes frames of this height and width."""
-        if self.pixels != pixels:
-            raise ValueError(f"{name} takes frames of {self.pixels} pixels, but encoder.pixels is {pixels}")
+    @property
+    def computed(self) -> str:
+        """How it computes, for the record: "cpu bf16", "cuda fp16 compiled"."""
+        return f"{self.where} compiled" if self._compiled else str(self.where)
+
+    @torch.inference_mode()
+    def compile(self, batch_size: int) -> None:
+        """Compile the image encoder for batches of this size; smaller ones are filled up, to have a single shape.
+
+        Raises:
+            ValueError: if torch can't: without a C++ compiler, for one.
+        """
+        if self._compiled and self._compiled[0] == batch_size:
+            return
+        import torch._inductor.config  # takes long
+
+        torch._inductor.config.compile_threads = 1  # no pool of processes, which forked workers would leave behind
+        compiled = torch.compile(self._visual, dynamic=False)
+        try:
+            compiled(torch.zeros(batch_size, 3, self.pixels, self.pixels, device=self.where.device))
+        except RuntimeError as error:
+            told = str(error).strip().split("\n")[0]  # the rest is for torch's developers
+            raise ValueError(f"encoder.compile: torch can't do that here, set it to false ({told})") from error
+        self._compiled = batch_size, compiled
 
     @torch.inference_mode()
     def encode(self, frames: np.ndarray) -> np.ndarray:
@@ -71,8 +98,26 @@ class Encoder:
             )
         if len(frames) == 0:
             return np.empty((0, self.width), np.float32)
-        images = normalize(torch.tensor(frames, device=self.where.device))  # (B, 3, pixels, pixels)
-        return self._visual(images).cpu().numpy()  # (B, D)
+        images = normalize(torch.tensor(frames, device=self.where.device), self._mean, self._std)  # (B, 3, H, W)
+        size, visual = self._compiled or (0, self._visual)
+        if len(frames) < size:
+            images = torch.cat([images, images.new_zeros(size - len(frames), *images.shape[1:])])
+        return visual(images)[: len(frames)].cpu().numpy()  # (B, D)
+
+
+class ClipEncoder(Encoder):
+    """The image and the text encoder of a CLIP; embeddings of frames and captions have the same width."""
+
+    def __init__(self, model: clip.model.CLIP, where: Device):
+        model = model.requires_grad_(False).eval()
+        transformer = isinstance(model.visual, clip.model.VisionTransformer)
+        visual = (VisionTransformer if transformer else resnet.Autocast)(model.visual, where)
+        super().__init__(visual, model.text_projection.shape[1], Geometry(model.visual.input_resolution), where)
+        self._text, self.context = TextTransformer(model, where), model.context_length
+
+    def cut(self, texts: Sequence[str]) -> int:
+        """How many captions are longer than the context, so that `encode_text` cuts them."""
+        return sum(len(clip.clip._tokenizer.encode(text)) + 2 > self.context for text in texts)
 
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str], batch_size: int = 256, title: str = "embed captions") -> np.ndarray:
@@ -92,7 +137,7 @@ class Encoder:
         embeddings = np.empty((len(texts), self.width), np.float32)
         if len(texts) == 0:
             return embeddings
-        tokens = clip.tokenize(list(texts), context_length=self._context, truncate=True)  # (T, context)
+        tokens = clip.tokenize(list(texts), context_length=self.context, truncate=True)  # (T, context)
         lengths = tokens.argmax(dim=1) + 1  # the end token has the highest number
         batches = lengths.argsort(stable=True).split(batch_size)
         for batch in tqdm(batches, title, unit="batch", disable=None):
@@ -101,42 +146,31 @@ class Encoder:
         return embeddings
 
 
-class _ResNet:
-    """`encode_image` of a CLIP with a ResNet: OpenAI's module, as `VisionTransformer` is called."""
-
-    def __init__(self, visual: clip.model.ModifiedResNet, where: Device):
-        self.visual, self.where = visual.to(where.device), where
-
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        with self.where.autocast():
-            return self.visual(images).float()
-
-
-def load(weights: str | Path, pixels: int | None, device: str = "auto", precision: Precision = "auto") -> Encoder:
-    """Load a CLIP.
+def load(weights: str | Path, device: str = "auto", precision: Precision = "auto") -> Encoder:
+    """Load an encoder.
 
     Args:
-        weights: name of an OpenAI model (downloaded when first needed, to ~/.cache/clip), or the path of a checkpoint
-            in OpenAI's format: a state dict saved by torch, or their TorchScript archive.
-        pixels: height and width of the frames that it will be given; None if it will be given captions only.
+        weights: name of a model in `extract.config.MODELS` (downloaded when first needed, by OpenAI's code to
+            ~/.cache/clip or by torch's to its own cache), or the path of a checkpoint: of a CLIP in OpenAI's format (a
+            state dict saved by torch, or their TorchScript archive), or the state dict of one of torchvision's ResNets.
         device, precision: see `extract.device.resolve`.
 
     Raises:
-        ValueError: if there is no such model, the file is no CLIP checkpoint, or it takes frames of another size.
+        ValueError: if there is no such model, or the file is no such checkpoint.
     """
     where = resolve(device, precision)
-    model = build(read_state(_find(str(weights))), str(weights))
-    encoder = Encoder(model, where)
-    if pixels is not None:
-        encoder.check_pixels(pixels, str(weights))
-    return encoder
+    state = read_state(_find(str(weights)))
+    if resnet.is_resnet(state):
+        visual = resnet.Autocast(resnet.build(state, str(weights)), where)
+        return Encoder(visual, resnet.WIDTH, RESNET_GEOMETRY, where, resnet.MEAN, resnet.STD)
+    return ClipEncoder(build(state, str(weights)), where)
 
 
-def normalize(frames: torch.Tensor) -> torch.Tensor:
-    """CLIP's normalisation: uint8 (B, H, W, 3) → float32 (B, 3, H, W), on the same device."""
+def normalize(frames: torch.Tensor, mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> torch.Tensor:
+    """Normalise colours, as CLIP does or by others: uint8 (B, H, W, 3) → float32 (B, 3, H, W), on the same device."""
     images = frames.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-    mean, std = (torch.tensor(values, device=frames.device)[:, None, None] for values in (MEAN, STD))
-    return images.sub_(mean).div_(std)
+    shift, scale = (torch.tensor(values, device=frames.device)[:, None, None] for values in (mean, std))
+    return images.sub_(shift).div_(scale)
 
 
 def build(state: dict[str, torch.Tensor], name: str) -> clip.model.CLIP:
@@ -191,11 +225,13 @@ _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # OpenAI's 
 
 
 def _find(weights: str) -> Path:
-    """The checkpoint's file, downloaded by OpenAI's code if need be."""
+    """The checkpoint's file, downloaded if need be."""
     if weights in OPENAI_MODELS:
         return Path(clip.clip._download(clip.clip._MODELS[weights], os.path.expanduser("~/.cache/clip")))
+    if weights in MODELS:
+        return resnet.fetch()
     if not os.path.isfile(weights):
-        raise ValueError(f"there is no checkpoint {weights!r}, and OpenAI's models are {', '.join(OPENAI_MODELS)}")
+        raise ValueError(f"there is no checkpoint {weights!r}, and the models with a name are {', '.join(MODELS)}")
     return Path(weights)
 
 

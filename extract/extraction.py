@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from extract import corpus, encoders, frames, shard_writer, shards
-from extract.config import OPENAI_MODELS, DecodeConfig, EncoderConfig
+from extract.config import MODELS, DecodeConfig, EncoderConfig
 from extract.demux import VideoError
 from extract.probe import Prober
 
@@ -144,7 +144,7 @@ def embed_frames_shard(
     Args:
         before: what is decoded: `rows` maps digests to frame shards, `failures` digests to recorded failures.
             A video that is in neither is decoded here.
-        checkpoint: an OpenAI model name or a path, and the sha256 that the file must have, if that is to be checked.
+        checkpoint: a model's name or a path, and the sha256 that the file must have, if that is to be checked.
         (the others as for `decode_shard`)
 
     Returns:
@@ -152,7 +152,9 @@ def embed_frames_shard(
     """
     folder = videos or config.data.videos
     encoder = load_encoder(*checkpoint, config.encoder.device, config.encoder.precision)
-    encoder.check_pixels(config.encoder.pixels, checkpoint[0])
+    encoder.geometry.check(config.encoder, checkpoint[0])
+    if config.encoder.compile:
+        encoder.compile(config.encoder.batch_size)
     failures = [before.failures[d] for _, d in items if d not in before.rows and d in before.failures]
     failures = [{name: failure[name] for name in ("id", "digest", "reason")} for failure in failures]
     failed = {failure["digest"] for failure in failures}
@@ -166,7 +168,7 @@ def embed_frames_shard(
             arrays.append(rows)
             times.append(frame_times)
     info = shard_writer.write(path, items=done, arrays=arrays, times=times, spec=spec, key=key)
-    return _written(info, done, failures + sampler.failures, computed=str(encoder.where))
+    return _written(info, done, failures + sampler.failures, computed=encoder.computed)
 
 
 def read_frames(
@@ -235,30 +237,35 @@ def embed_captions_shard(
     checkpoint: tuple[str, str | None],
     part: str = "",
 ) -> dict:
-    """Write the shard of text embeddings of some captions, whose ids are their texts; as `embed_frames_shard`."""
+    """Write the shard of text embeddings of some captions, whose ids are their texts; as `embed_frames_shard`.
+
+    The provenance tells how many captions were `truncated`.
+    """
     encoder = load_encoder(*checkpoint, config.encoder.device, config.encoder.precision)
+    if not isinstance(encoder, encoders.ClipEncoder):
+        raise ValueError(f"{checkpoint[0]} embeds no text: set text_encoder.weights to a CLIP")
     texts = [text for text, _ in items]
     rows = encoder.encode_text(texts, config.encoder.batch_size, f"embed captions {part}")
     info = shard_writer.write(path, items=items, arrays=list(rows[:, None]), times=None, spec=spec, key=key)
-    return _written(info, items, [], computed=str(encoder.where))
+    return _written(info, items, [], computed=encoder.computed, truncated=encoder.cut(texts))
 
 
 def _written(
-    info: shard_writer.ShardInfo, items: Sequence[Item], failures: list[dict[str, str]], **provenance: str
+    info: shard_writer.ShardInfo, items: Sequence[Item], failures: list[dict[str, str]], **provenance: str | int
 ) -> dict[str, Any]:
     digests = [digest for _, digest in items]
     return {"digests": digests, "failures": failures, "content": info.content, "provenance": provenance}
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # one for frames, one for captions
 def load_encoder(checkpoint: str, sha256: str | None, device: str, precision: str) -> encoders.Encoder:
     """The encoder, loaded once a process: with one worker it serves all shards.
 
     Raises:
         SourceChanged: if the checkpoint is a file and not the one with that sha256.
     """
-    encoder = encoders.load(checkpoint, None, device, precision)
-    if sha256 and checkpoint not in OPENAI_MODELS:  # what clip downloads it checks itself
+    encoder = encoders.load(checkpoint, device, precision)
+    if sha256 and checkpoint not in MODELS:  # what is downloaded is checked there
         with open(checkpoint, "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 raise SourceChanged(f"{checkpoint} has changed while this ran; run the same command again")

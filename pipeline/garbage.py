@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline import jobs, publish
 from pipeline.artifacts import MOST_RECORDS, Artifacts
+from pipeline.foreign import is_foreign
 from pipeline.jobs import UNFINISHED
 from pipeline.stores import Store, read_record
 
@@ -108,6 +109,8 @@ def _shards(artifacts: Artifacts, kept: Kept) -> list[Garbage]:
         place = folder.relative_to(artifacts.root).as_posix()
         store, items = Store.open(folder), kept.items.get(place, set())
         if store is None or items is None or folder.is_symlink() or folder.name.rpartition("-")[0] in kept.stages:
+            continue
+        if is_foreign(store.spec):  # nothing here could make them again
             continue
         shards = list(store.manifests().values())
         if place not in kept.items:

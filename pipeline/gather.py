@@ -19,7 +19,7 @@ from pipeline.reasons import Earlier, Reason, differences, sentence, waiting
 from pipeline.stage import Stage
 from pipeline.stores import MOST_PACKS, Item, Store, read_record
 
-MEMO = 3  # raised when other things are to be remembered
+MEMO = 4  # raised when other things are to be remembered
 MOST_TOLD = 10  # of the items that failed, with their reasons
 
 
@@ -36,16 +36,22 @@ def _is_known(value: object, parts: Iterable[str]) -> bool:
 class Gather(Stage):
     """Completes the features of all items that its inputs name, pack by pack."""
 
-    packs: ClassVar[type[Pack]]
+    packs: ClassVar[tuple[type[Pack], ...]]
+    """The packs that may make the features: which one does, says `pack`."""
     most_failures: ClassVar[str | None] = None
     """The config field that holds the largest share of failed items."""
     _wanted: tuple[dict, dict] | None = None
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
-        pack: type[Pack] | None = cls.packs
-        while pack:
-            pack.gather, pack = cls, pack.after
+        for pack in cls.packs:
+            while pack:
+                pack.gather, pack = cls, pack.after
+
+    @property
+    def pack(self) -> Pack:
+        """The pack that stands for the spec of the features."""
+        return self.packs[0].of(self)
 
     def wanted_in(self, files: dict[str, Path]) -> dict[str, list[Item]]:
         """The items of each part (a split), read from the files that `needs()` names."""
@@ -66,15 +72,15 @@ class Gather(Stage):
 
     @property
     def store(self) -> Store:
-        return self.packs.of(self).store
+        return self.pack.store
 
     @property
     def retry(self) -> int:
-        return self.packs.of(self).retry
+        return self.pack.retry
 
     def requires(self) -> list[Stage]:
         """Its own inputs, and those of its packs: without these the spec is not known."""
-        return [*super().requires(), *self.packs.of(self).requires()]
+        return [*super().requires(), *self.pack.requires()]
 
     def ready(self) -> bool:
         """Whether it is known which items are wanted, and under which spec."""
@@ -88,12 +94,12 @@ class Gather(Stage):
     def key(self) -> str | None:
         """Digest of the spec, of what is wanted, and of the retry number; None while an input has no identity."""
         inputs = [stage.of(self).identity(part) for stage, part in self.needs().values()]
-        if self.packs.of(self).recipe() is None or None in inputs:
+        if self.pack.recipe() is None or None in inputs:
             return None
         return digest([self.store.spec_digest, inputs, self.retry])
 
     def waits_for(self) -> set[type[Stage]]:
-        return super().waits_for() | self.packs.of(self).waits_for()
+        return super().waits_for() | self.pack.waits_for()
 
     def place(self) -> str | None:
         return self.key() and self._record().relative_to(self.artifacts.root).as_posix()
@@ -103,25 +109,25 @@ class Gather(Stage):
         return None if known is None else not known["settled"]
 
     def made(self) -> float | None:
-        return self.packs.of(self).made()
+        return self.pack.made()
 
     def nearest(self) -> Earlier | None:
-        return self.packs.of(self).nearest()
+        return self.pack.nearest()
 
     def reasons(self) -> list[Reason]:
         """Those of its packs, and the inputs that it waits for."""
-        found = self.packs.of(self).reasons()
+        found = self.pack.reasons()
         if self.ready() and not found and self.settled() and self._too_many(failed := self.failures()):
             found = [{"what": "failures", "field": self.name, "old": 0, "new": len(failed)}]
         return found + [reason for reason in waiting(self.draft()) if reason not in found]
 
     def since(self, part: str, identity: str) -> list[Reason]:
         """What differs from the spec and the rows that had this identity; nothing if they are not on record."""
-        for store in filter(None, map(Store.open, self.artifacts.stores(self.packs.__name__))):
+        for store in filter(None, map(Store.open, self.artifacts.stores(self.pack.name))):
             for place in (store.folder / "gathers").glob("[!.]*.json"):
                 before = read_record(place).get(part, [])
                 if digest({"spec": store.spec_digest, "rows": before}) == identity:
-                    return [*differences(store.spec, self.packs.of(self).draft()), *self._other_rows(part, before)]
+                    return [*differences(store.spec, self.pack.draft()), *self._other_rows(part, before)]
         return []
 
     def _other_rows(self, part: str, before: list[list[str]]) -> list[Reason]:
@@ -139,8 +145,8 @@ class Gather(Stage):
         """What recorded rows and shards say.
 
         {"recorded": whether a run has gathered this, "settled": whether no item is missing and not too many failed,
-        "codes": digests of the code that made the shards, "warnings": what a person is told of items that failed,
-        "identities": of the rows of each part, null where the gather has neither been recorded nor is settled}.
+        "codes": digests of the code that made the shards, "warnings": what a person is told of items that failed and
+        of the shards, "identities": of the rows of each part, null where the gather has neither been recorded nor is settled}.
         Remembered in the store under the names of its files and the sizes of its manifests, so that a run that has
         nothing to do reads no table of items and no manifest.
         """
@@ -161,7 +167,12 @@ class Gather(Stage):
                     rows[part] = before[part]
             identities = {part: self._identity_of(part, rows[part]) for part in rows}
             codes = sorted(filter(None, self.store.index().codes))
-            known = {"recorded": bool(before), "settled": settled, "codes": codes, "warnings": self._told(failures)}
+            known = {
+                "recorded": bool(before),
+                "settled": settled,
+                "codes": codes,
+                "warnings": self._told(failures) + self.pack.remarks(),
+            }
             known |= {"identities": identities if before or settled else None}
             known = publish.remember_json(memo, known, lambda there: _is_known(there, self.needs()))
         return known
@@ -218,21 +229,21 @@ class Gather(Stage):
                 jobs.write(self.experiment)
             if attempt == 100:
                 raise ValueError(f"{self.name}: shards disappear as fast as they are made from {self.store.folder}")
-            size = self.experiment.config.pipeline.shard_size * self.packs.bulk
+            size = self.experiment.config.pipeline.shard_size * self.pack.bulk
             place, packs = self.store.plan(self.items(), self.retry, attempt, size)
             plan = place.relative_to(self.artifacts.root).as_posix()
-            yield [self.packs.pack(self, plan, number, pack) for number, pack in enumerate(packs)]
+            yield [self.pack.pack(self, plan, number, pack) for number, pack in enumerate(packs)]
             attempt += 1
         self._check_failures()
         publish.replace_json(self._record(), self.held())
-        self.packs.of(self).drop_read()
+        self.pack.drop_read()
         started = [e for e in runlog.read(self.artifacts.root) if e["stage"] == self.name and e["event"] == "start"]
         if started:
             self.log("ran", items=len(self.items()), seconds=round(time.time() - started[0]["time"], 3))
 
     def chain(self) -> list[Pack]:
         """Its packs, in the order in which they run."""
-        packs = [self.packs.of(self)]
+        packs = [self.pack]
         while packs[0].after:
             packs.insert(0, packs[0].after.of(self))
         return packs
@@ -276,7 +287,7 @@ class Gather(Stage):
             allows = f", more than {self.most_failures} = {self._most()} allows" if some else ""
             higher = f", or raise {self.most_failures} (what is done is kept)" if some else ""
             raise ValueError(
-                f"{len(failures)} of {len(items)} {self.packs.holds[0]} failed{allows}, such as "
+                f"{len(failures)} of {len(items)} {self.pack.holds[0]} failed{allows}, such as "
                 f"{'; '.join(map(_one, failures[:3]))}. Repair or remove them{higher}, "
                 f"or try them again as they are by {self._again(failures)}"
             )
@@ -291,12 +302,12 @@ class Gather(Stage):
             return []
         cure = f"what is repaired is tried by itself, the rest again by {self._again(failures)}"
         rest = "; `videocap status --json` names them all" if len(failures) > MOST_TOLD else ""
-        count = f"{len(failures)} {self.packs.holds[0]} failed and are left out{rest}; {cure}"
+        count = f"{len(failures)} {self.pack.holds[0]} failed and are left out{rest}; {cure}"
         return [*map(_one, failures[:MOST_TOLD]), count]
 
     def _again(self, failures: list[dict]) -> str:
         """The override by which they are tried once more."""
-        return f"--override {self.packs.retry_field}={max(failure['retry'] for failure in failures) + 1}"
+        return f"--override {self.pack.retry_field}={max(failure['retry'] for failure in failures) + 1}"
 
 
 def _one(failure: dict) -> str:

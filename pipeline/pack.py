@@ -60,6 +60,10 @@ class Pack(Stage):
         """Whether most items are about as large as the largest may be."""
         return True
 
+    def remarks(self) -> list[str]:
+        """What a person is told of the shards whenever they are used."""
+        return []
+
     def write(self, path: Path, key: str, items: list[Item]) -> dict:
         """Call `makes`, which for a pack is `function(path, config, key, spec, items, part, **inputs)`."""
         part = f"{self.number + 1}/{self.of_packs}"

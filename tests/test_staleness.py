@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from luigi_runs import FOLDER, TINY, foretold, luigi, status
 
 import tasks
+from extract.exchange import write_shard
+from pipeline import foreign
+from pipeline.artifacts import Artifacts
 from pipeline.config import fields, load
 from pipeline.experiment import Experiment
 
@@ -31,6 +35,7 @@ TABLE = {
     "pipeline.shard_size": ("7", NONE),
     "data.kind": ('"msrvtt"', DATA),
     "data.videos": ('"moved"', NONE),
+    "data.features": ('"i3d"', {"ForeignShard", *DATA}),
     "data.annotations": ('"copy.csv"', NONE),
     "data.commonsense": ('"copy.csv"', DATA),
     "data.split": ('"copy.csv"', DATA),
@@ -56,6 +61,7 @@ TABLE = {
     "encoder.device": ('"cuda"', NONE),
     "encoder.precision": ('"fp32"', NONE),
     "encoder.batch_size": ("7", NONE),
+    "encoder.compile": ("true", NONE),
     "text_encoder.weights": ('"RN50"', TEXT),
     "vocabulary.min_count": ("2", WORDS),
     "fusion.block": ('"conv1d"', TRAIN),
@@ -123,13 +129,13 @@ def recipes(folder: Path, base: str, override: str = "") -> dict[str, object]:
             task = stage.of(experiment)
             if hasattr(task, "digests"):
                 task.digests(compute=True)
-            behind = [task.packs] if hasattr(task, "packs") else [task.after] if getattr(task, "after", None) else []
-            behind += [needed for needed, _ in task.needs().values()]
+            behind = [needed for needed, _ in task.needs().values()]
+            behind += [type(task.pack)] if hasattr(task, "packs") else []
+            behind += [task.after] if getattr(task, "after", None) else []
             known[stage] = task.what(), task.digests(), [recipe(other) for other in behind]
         return known[stage]
 
-    left_out = (tasks.ToyWorld, tasks.ToyClip) if experiment.config.data.videos else ()
-    return {stage.__name__: recipe(stage) for stage in tasks.STAGES if stage not in left_out}
+    return {stage.__name__: recipe(stage) for stage in tasks.Pipeline.stages(None, experiment.config)}
 
 
 @pytest.mark.parametrize("field", TABLE)
@@ -141,6 +147,11 @@ def test_a_changed_field_makes_stale_what_the_table_says(field, folder, monkeypa
     base = FOLDER if field.startswith("data.") else DEMO
     if field in ("data.commonsense", "data.split"):
         base = base.replace('kind = "folder"', 'kind = "msrvtt"')
+    if field == "data.features":
+        base = base.replace('videos = "videos"', 'features = "c3d"')
+        for name in ("c3d", "i3d"):
+            rows = [("a.mp4", "0" * 64, np.zeros((1, 8), np.float16))]
+            foreign.publish(foreign.foreign_store(Artifacts(folder / "artifacts"), name), rows, write_shard, 128, "c3d")
     if field == "data.videos":
         (folder / "moved").symlink_to("videos")
     if field == "encoder.weights":
@@ -156,6 +167,14 @@ def test_what_does_not_matter_under_one_sampling_does_under_the_other(folder):
     faster, ends = recipes(folder, fps, "decode.fps=3.0"), recipes(folder, fps, "decode.placement=ends")
     assert {stage for stage in before if before[stage] != faster[stage]} == DECODE
     assert before == ends
+
+
+def test_weights_with_a_name_are_in_keys_before_they_are_downloaded(folder):
+    resnet = "encoder.weights=ResNet-152 encoder.pixels=224 encoder.resize=256 encoder.interpolation=bilinear"
+    _, digests, _ = recipes(folder, FOLDER, resnet)["EmbedFramesShard"]
+    assert digests == {"weights": "torchvision/resnet152-394f9c45"}
+    _, digests, _ = recipes(folder, FOLDER, "encoder.weights=ViT-B/16 encoder.pixels=224")["EmbedFramesShard"]
+    assert digests["weights"].startswith("5806e77c")
 
 
 @pytest.mark.parametrize("file", ["videos/a.mp4", "captions.csv", "clip.pt"])

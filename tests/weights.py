@@ -1,8 +1,10 @@
-"""CLIP checkpoints with random weights, in OpenAI's format."""
+"""Checkpoints with random weights: of CLIPs in OpenAI's format, and of torchvision's ResNets."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torchvision.models.resnet import Bottleneck, ResNet
 
 from extract.encoders import clip
 
@@ -39,3 +41,26 @@ def save_random(path: Path, name: str = "ViT-B/16", seed: int = 0) -> Path:
     """Save such a state dict where `extract.encoders.load` finds it."""
     torch.save(random_state(name, seed), path)
     return path
+
+
+def random_resnet(layers: Sequence[int] = (1, 1, 1, 1), seed: int = 0) -> dict[str, torch.Tensor]:
+    """The state dict of a torchvision ResNet of bottleneck blocks, with weights drawn from `seed`.
+
+    Its batch norms have the statistics of random pictures, so that activations stay as large as in a trained model,
+    and then are disturbed, so that no two are alike.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = ResNet(Bottleneck, list(layers))
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = 1.0
+        with torch.no_grad():
+            model.train()(torch.randn(8, 3, 96, 96))
+        for key, value in model.state_dict().items():
+            if value.ndim == 1 and value.is_floating_point():
+                if key.endswith("running_var"):
+                    value *= 1 + torch.rand_like(value)
+                else:
+                    value += 0.1 * torch.randn_like(value)
+    return model.state_dict()

@@ -56,7 +56,7 @@ def test_json_lines_say_the_same_as_csv(tmp_path):
         ('{"video": "a.mp4"}\n{"video": ', "captions.jsonl", "line 2: not JSON"),
         ('{"caption": "x"}', "captions.jsonl", "line 1: no `video`"),
         ("[1]", "captions.jsonl", "line 1: not a JSON object"),
-        ("video,caption\nc.mp4,x", "captions.csv", "none of its 1 videos has a file"),
+        ("video,caption\nc.mp4,x", "captions.csv", "none of its 1 videos is there"),
     ],
 )
 def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path, text, name, says):

@@ -6,10 +6,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from weights import save_random
+import torch
+from luigi_runs import FOLDER
+from weights import random_resnet, save_random
 
+import tasks
 from extract import encoders, extraction, shards
 from extract.config import DecodeConfig, EncoderConfig
+from pipeline.config import load
+from pipeline.experiment import Experiment
 
 KEY = "0" * 64
 
@@ -81,7 +86,7 @@ def test_features_do_not_depend_on_where_batches_end(clips, decoded, checkpoint,
     result = extraction.embed_frames_shard(out, config(batch_size=batch_size), before=have, **call(clips, checkpoint))
     assert result["failures"] == written["failures"]
     features, frames = shards.read(out), shards.read(path)
-    encoder = encoders.load(checkpoint[0], 32, "cpu", "fp32")
+    encoder = encoders.load(checkpoint[0], "cpu", "fp32")
     for item in range(3):
         np.testing.assert_allclose(features[item], encoder.encode(frames[item]), atol=2e-3)
     np.testing.assert_array_equal(features.times, frames.times)
@@ -114,6 +119,41 @@ def test_a_checkpoint_that_was_replaced_is_refused(clips, checkpoint, tmp_path):
         extraction.embed_frames_shard(tmp_path / "x.h5", config(), before=index(), **replaced)
 
 
+def test_a_resnet_embeds_what_is_decoded_for_it_and_nothing_else(clips, tmp_path):
+    path = tmp_path / "resnet.pth"
+    torch.save(random_resnet(), path)
+    checkpoint = str(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    takes = {"pixels": 224, "resize": 256, "interpolation": "bilinear"}
+    arguments = call(clips, checkpoint) | {"items": clips[1][:1], "before": index()}
+    written = extraction.embed_frames_shard(tmp_path / "features.h5", config(**takes), **arguments)
+    assert written["provenance"]["computed"].endswith("fp32")
+    features = shards.read(tmp_path / "features.h5").values
+    extraction.decode_shard(
+        tmp_path / "frames.h5", config(**takes), key=KEY, spec={}, items=clips[1][:1], videos=clips[0]
+    )
+    expected = encoders.load(path, "cpu", "fp32").encode(np.asarray(shards.read(tmp_path / "frames.h5").values))
+    assert features.shape == expected.shape == (5, 2048)
+    np.testing.assert_allclose(features, expected, atol=5e-3)
+    with pytest.raises(ValueError, match=r"takes 256 pixels before the crop, not 224: set encoder\.resize=256"):
+        extraction.embed_frames_shard(tmp_path / "x.h5", config(**takes | {"resize": None}), **arguments)
+    captions = {"key": KEY, "spec": {}, "items": [("a dog", "d")], "checkpoint": checkpoint}
+    with pytest.raises(ValueError, match=r"resnet\.pth embeds no text: set text_encoder\.weights to a CLIP"):
+        extraction.embed_captions_shard(tmp_path / "x.h5", config(), **captions)
+
+
+@pytest.mark.slow
+def test_a_compiled_encoder_is_on_the_record(clips, decoded, checkpoint, tmp_path):
+    have = index(dict.fromkeys(decoded[1]["digests"], decoded[0]))
+    arguments = call(clips, checkpoint) | {"items": clips[1][:3], "before": have}
+    eager, compiled = (
+        extraction.embed_frames_shard(tmp_path / f"{on}.h5", config(batch_size=4, compile=on), **arguments)
+        for on in (False, True)
+    )
+    assert (eager["provenance"]["computed"], compiled["provenance"]["computed"]) == ("cpu fp32", "cpu fp32 compiled")
+    ours, expected = (np.asarray(shards.read(tmp_path / f"{on}.h5").values) for on in (True, False))
+    np.testing.assert_allclose(ours, expected, atol=2e-3)
+
+
 def test_captions_are_embedded_one_row_each(checkpoint, tmp_path):
     texts = ["a man is singing", "a dog", "a man is singing and then a dog barks at him"]
     items = [(text, hashlib.sha256(text.encode()).hexdigest()) for text in texts]
@@ -122,5 +162,31 @@ def test_captions_are_embedded_one_row_each(checkpoint, tmp_path):
     )
     features = shards.read(tmp_path / "captions.h5")
     assert features.ids == tuple(texts)
-    expected = encoders.load(checkpoint[0], 32, "cpu", "fp32").encode_text(texts)
+    expected = encoders.load(checkpoint[0], "cpu", "fp32").encode_text(texts)
     np.testing.assert_allclose(features.values, expected, atol=2e-3)
+
+
+def test_captions_that_were_cut_are_counted_and_told(checkpoint, tmp_path):
+    def embedded(*texts):
+        items = [(text, hashlib.sha256(text.encode()).hexdigest()) for text in texts]
+        place = tmp_path / f"{len(texts)}.h5"
+        return extraction.embed_captions_shard(place, config(), key=KEY, spec={}, items=items, checkpoint=checkpoint)
+
+    assert embedded("a dog", "word " * 75)["provenance"]["truncated"] == 0
+    assert embedded("a dog", "word " * 76, "a man " * 60)["provenance"]["truncated"] == 2
+
+
+def test_captions_that_were_cut_are_told_of_whenever_they_are_used(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(tmp_path / "artifacts"))
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "captions.csv").write_text("video,caption\na.mp4,x\n")
+    (tmp_path / "experiment.toml").write_text(
+        FOLDER.replace("clip.pt", checkpoint[0]).replace("pixels = 64", "pixels = 32")
+    )
+    spec = tasks.EmbedCaptionsShard.of(Experiment(load(tasks.Config, tmp_path / "experiment.toml")))
+    items = [("a dog", "a" * 64), ("word " * 80, "b" * 64), ("word " * 90, "c" * 64)]
+    plan, packs = spec.store.plan(items, retry=0, attempt=0, shard_size=2)
+    assert spec.remarks() == []
+    for number, pack in enumerate(packs):
+        spec.pack(spec, plan.relative_to(spec.artifacts.root).as_posix(), number, pack).run()
+    assert spec.remarks() == ["2 captions are longer than CLIP's 77 tokens, and were embedded without the rest"]

@@ -1,0 +1,173 @@
+"""Checking shards: any damaged byte and any lie of a manifest is found; rows are compared as the contract says."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extract import shard_writer, verify
+from extract.shards import Features
+
+SPEC = {"stage": "EmbedFramesShard", "config": {"decode.frames": 4}}
+NAMES = ("a", "video/ü", "c")
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make(path: Path, spec: dict = SPEC, names=NAMES, digests=None) -> dict:
+    """Write a shard; returns the manifest that fits it."""
+    rng = np.random.default_rng(0)
+    digests = digests or [sha(name) for name in names]
+    arrays = [rng.normal(size=(number + 1, 8)) for number in range(len(names))]
+    times = [np.arange(len(rows)) * 0.5 for rows in arrays]
+    items = list(zip(names, digests, strict=True))
+    info = shard_writer.write(path, items=items, arrays=arrays, times=times, spec=spec, key="k" * 64)
+    told = {"key": "k" * 64, "content": info.content, "items": len(items), "ids": list(names), "digests": digests}
+    return told | file_of(path)
+
+
+def file_of(path: Path) -> dict:
+    return {"size": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> tuple[Path, dict, bytes]:
+    path = tmp_path_factory.mktemp("shard") / "shard.h5"
+    manifest = make(path)
+    return path, manifest, path.read_bytes()
+
+
+@given(st.data())
+def test_any_damaged_byte_is_found_and_the_file_named(whole, data):
+    path, manifest, good = whole
+    path.write_bytes(good)
+    assert verify.check_shard(path, manifest, SPEC) == []
+    place = data.draw(st.integers(0, len(good) - 1))
+    flipped = good[place] ^ data.draw(st.integers(1, 255))
+    path.write_bytes(good[:place] + bytes([flipped]) + good[place + 1 :])
+    (problem,) = verify.check_shard(path, manifest, SPEC)
+    assert problem.startswith(f"{path} is damaged")
+    assert problem.endswith("delete it, and the next run makes it anew")
+
+
+@given(st.data())
+def test_a_file_cut_short_or_lengthened_is_found(whole, data):
+    path, manifest, good = whole
+    cut = data.draw(st.integers(0, len(good) - 1))
+    for content in (good[:cut], good + b"\0" * (cut + 1)):
+        path.write_bytes(content)
+        (problem,) = verify.check_shard(path, manifest, SPEC)
+        assert f"it has {len(content)} bytes, not {len(good)} as its manifest says" in problem
+
+
+@given(st.data())
+def test_rows_changed_together_with_the_files_digest_are_found(whole, data):
+    path, manifest, good = whole
+    path.write_bytes(good)
+    with h5py.File(path) as file:
+        spans = [range(start := file[n].id.get_offset(), start + file[n].nbytes) for n in file]
+    place = data.draw(st.sampled_from([place for span in spans for place in span]))
+    path.write_bytes(good[:place] + bytes([good[place] ^ data.draw(st.integers(1, 255))]) + good[place + 1 :])
+    assert verify.check_shard(path, manifest | file_of(path), SPEC)
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"key": "l" * 64},
+        {"content": "0" * 64},
+        {"items": 2},
+        {"ids": [*NAMES[:2], "another"]},
+        {"digests": [sha(name) for name in "xyz"]},
+        {"digests": [sha(name) for name in NAMES[::-1]]},
+    ],
+    ids=str,
+)
+def test_a_manifest_that_lies_about_its_shard_is_found(tmp_path, lie):
+    manifest = make(tmp_path / "shard.h5")
+    assert verify.check_shard(tmp_path / "shard.h5", manifest, SPEC) == []
+    (problem,) = verify.check_shard(tmp_path / "shard.h5", manifest | lie, SPEC)
+    assert problem.startswith(f"{tmp_path / 'shard.h5'} has not the {next(iter(lie))} that its manifest gives; delete")
+
+
+def test_a_shard_of_another_spec_is_found(tmp_path):
+    manifest = make(tmp_path / "shard.h5")
+    (problem,) = verify.check_shard(tmp_path / "shard.h5", manifest, SPEC | {"config": {"decode.frames": 5}})
+    assert "has not the spec that its manifest and store.json gives" in problem
+
+
+def test_the_first_manifests_had_no_ids(tmp_path):
+    manifest = make(tmp_path / "shard.h5")
+    del manifest["ids"]
+    assert verify.check_shard(tmp_path / "shard.h5", json.loads(json.dumps(manifest)), SPEC) == []
+
+
+def test_a_caption_under_the_digest_of_another_is_found(tmp_path):
+    spec = {"stage": "EmbedCaptionsShard"}
+    assert verify.check_shard(tmp_path / "a.h5", make(tmp_path / "a.h5", spec), spec) == []
+    manifest = make(tmp_path / "b.h5", spec, digests=[sha(name) for name in ("a", "c", "video/ü")])
+    (problem,) = verify.check_shard(tmp_path / "b.h5", manifest, spec)
+    assert "holds a text under the digest of another one" in problem
+
+
+def test_a_file_that_is_gone_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        verify.check_shard(tmp_path / "gone.h5", {"size": 1}, SPEC)
+
+
+def one(values: np.ndarray, times=None) -> Features:
+    times = np.arange(len(values), dtype=np.float32) if times is None else np.asarray(times, np.float32)
+    return Features(values, np.array([0, len(values)]), times)
+
+
+def turned(row: np.ndarray, cosine: float) -> np.ndarray:
+    """A row of the same length at an angle of that cosine."""
+    other = np.roll(row, 1)
+    other -= row * (other @ row) / (row @ row)
+    return cosine * row + np.sqrt(1 - cosine**2) * other * np.linalg.norm(row) / np.linalg.norm(other)
+
+
+@given(st.floats(-1, 1) | st.floats(0.999, 1), st.floats(0.5, 2) | st.just(1.0), st.integers(0, 2))
+def test_a_row_may_differ_by_its_cosine_and_length_as_far_as_the_contract_allows(cosine, stretch, row):
+    again = np.random.default_rng(0).normal(size=(3, 64)).astype(np.float32)
+    stored = again.copy()
+    stored[row] = turned(again[row], cosine) * stretch
+    if cosine >= 0.99991 and abs(stretch - 1) < 0.019:
+        assert verify.compare(one(stored), one(again)) is None
+    if cosine < 0.99989 or abs(stretch - 1) > 0.021:
+        assert verify.compare(one(stored), one(again))
+
+
+@given(st.floats(-20, 20), st.integers(0, 2))
+def test_a_frame_may_differ_by_a_level_on_average(levels, frame):
+    again = np.random.default_rng(0).integers(40, 200, (3, 16, 16, 3), np.uint8)
+    stored = again.copy()
+    noise = np.random.default_rng(1).permutation(np.linspace(0, 2 * levels, 16 * 16 * 3)).round()
+    stored[frame] = again[frame] + noise.reshape(16, 16, 3)
+    assert (verify.compare(one(stored), one(again)) is None) == (np.abs(noise).mean() <= 1)
+
+
+def test_rows_and_times_must_be_as_many_and_the_same():
+    rows = np.ones((3, 4), np.float16)
+    assert verify.compare(one(rows), one(rows)) is None
+    assert verify.compare(one(rows[:0]), one(rows[:0])) is None
+    assert verify.compare(one(rows, [0, 1, 2]), one(rows, [0.0005, 1, 2])) is None
+    assert "times differ by up to 0.010 s" in verify.compare(one(rows, [0, 1, 2]), one(rows, [0, 1.01, 2]))
+    assert verify.compare(one(rows, [0, 1, np.nan]), one(rows))
+    assert "3 rows of float16 4 are stored, 2 rows of float16 4 come out" in verify.compare(one(rows), one(rows[:2]))
+    assert verify.compare(one(rows), one(np.ones((3, 5), np.float16)))
+
+
+def test_a_row_without_direction_is_like_none_that_has_one():
+    zeros, ones = np.zeros((1, 4), np.float16), np.ones((1, 4), np.float16)
+    assert verify.compare(one(zeros), one(zeros)) is None
+    assert verify.compare(one(zeros), one(ones))
+    assert verify.compare(one(ones), one(zeros))
+    assert verify.compare(one(ones * np.float16(np.nan)), one(ones))
