@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -15,12 +13,13 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 import tasks
-from pipeline import garbage, jobs, reasons
-from pipeline.config import ConfigError, load
+import videocap_store
+from pipeline import reasons
+from pipeline.config import ConfigError
 from pipeline.console import code_changed
-from pipeline.experiment import artifacts_of
 from pipeline.pack import Pack
 from pipeline.status import status, why
+from videocap_store import when
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,11 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("why", parents=[of_experiment], help="why a stage is stale, field by field")
     command.add_argument("stage", choices=[stage.__name__ for stage in tasks.STAGES], metavar="STAGE")
     command.set_defaults(run=show_why)
-    stores = commands.add_parser("store", help="the artifacts folder").add_subparsers(dest="of", required=True)
-    command = stores.add_parser("gc", help="list what no experiment under runs/ and no running job needs")
-    command.add_argument("--config", default=str(tasks.DEFAULT_CONFIG), help="whose artifacts folder")
-    command.add_argument("--delete", action="store_true", help="delete it")
-    command.set_defaults(run=collect_garbage)
+    of_store = commands.add_parser("store", help="the stores of features, and the folder they are in")
+    videocap_store.add_commands(of_store.add_subparsers(dest="of", required=True))
     command = commands.add_parser("score", help="score any captions against references")
     command.add_argument("captions", type=Path, help='JSON: [{"video_id": …, "caption": …}]')
     command.add_argument("references", type=Path, help="JSON: {video_id: [caption, …]}, or an MSR-VTT file")
@@ -109,36 +105,6 @@ def show_reasons(found: list[reasons.Reason], indent: str = "  ") -> None:
     for reason in found:
         print(indent + reasons.text(reason))
         show_reasons(reason.get("because", []), indent + "  ")
-
-
-def when(made: float | None) -> str:
-    """A moment, as a person reads it."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(made)) if made else ""
-
-
-def collect_garbage(chosen: argparse.Namespace) -> int:
-    """List what nothing needs, with sizes, and delete it if so asked."""
-    artifacts = artifacts_of(load(tasks.Config, Path(chosen.config)))
-    failed = []
-    with jobs.exclusive(artifacts) if chosen.delete else nullcontext():
-        found = garbage.find(artifacts)
-        table = Table(
-            Column("place", overflow="fold"), "what", Column("size", justify="right"), box=None, pad_edge=False
-        )
-        for one in found:
-            table.add_row(escape(one.place), escape(one.what), decimal(one.size))
-            try:
-                if chosen.delete:
-                    one.delete()
-            except OSError as error:
-                failed.append(f"{one.place} can't be deleted: {error}")
-    total = decimal(sum(one.size for one in found if not any(one.place in line for line in failed)))
-    if found:
-        Console().print(table)
-    done = "deleted" if chosen.delete else "to be had by --delete"
-    print(f"{total} {done} in {artifacts.root}" if found else f"nothing to delete in {artifacts.root}")
-    print("\n".join(failed), file=sys.stderr, end="\n" * bool(failed))
-    return 1 if failed else 0
 
 
 def show_scores(chosen: argparse.Namespace) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import atexit
 import logging
+import multiprocessing
 import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 import luigi
@@ -19,6 +21,7 @@ from pipeline import jobs, runlog
 from pipeline.config import ConfigError
 from pipeline.experiment import Experiment
 from pipeline.pack import Pack
+from pipeline.stage import Stage
 
 DEFAULTS = {
     # luigi.cfg is found only in the current folder, and Luigi's own lock refuses a second run of one command line
@@ -50,6 +53,7 @@ def set_luigi_defaults() -> None:
     if not remote and not named and not config.has_option("core", "local_scheduler"):
         config.set("core", "local_scheduler", "true")
     luigi.worker.Worker._keep_alive = _stay
+    luigi.worker.TaskProcess.start = _start
 
 
 def _stay(worker: luigi.worker.Worker, response: luigi.worker.GetWorkResponse) -> bool:
@@ -64,6 +68,17 @@ def _stay(worker: luigi.worker.Worker, response: luigi.worker.GetWorkResponse) -
             "waiting for what failed in another process, until the luigid hands it out again (its retry_delay)"
         )
     return stays
+
+
+def _start(process: luigi.worker.TaskProcess) -> None:
+    """Fork a task's process (with `--workers` only), which then has the modules it needs: torch takes 2 s to import.
+
+    Importing is all that this process does with them: it starts no threads of theirs, so that forks are sound.
+    """
+    if isinstance(process.task, Stage) and process.task.makes:
+        with suppress(Exception):  # the fork meets it, too, and reports it
+            process.task.function()
+    multiprocessing.Process.start(process)
 
 
 def scheduled_locally() -> bool:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pipeline import publish
 from pipeline.keys import digest, file_digest
@@ -69,10 +70,35 @@ class Store:
         """The manifest of the shard that was made last."""
         return max(self.manifests().values(), key=lambda manifest: manifest["created"], default=None)
 
+    def about(self) -> dict[str, Any]:
+        """What the manifests say: {"spec", "shards", "items", "failures", "size" in bytes, "made": […]}.
+
+        "made" has an entry for all shards that were made by the same: {"experiment", "host", "computed" (device and
+        precision), "ffmpeg", "versions" (of packages), "source" (of an import), "shards", "first" and "last" (seconds
+        since 1970)}.
+        """
+        index, made = self.index(), {}
+        shards = [manifest for manifest in self.manifests().values() if manifest["payload"] in self._names]
+        for manifest in sorted(shards, key=lambda manifest: manifest["created"]):
+            names = ("experiment", "host", "computed", "ffmpeg", "versions", "source")
+            by = {name: manifest["provenance"].get(name) for name in names}
+            entry = made.setdefault(repr(by), by | {"shards": 0, "first": manifest["created"]})
+            entry |= {"shards": entry["shards"] + 1, "last": manifest["created"]}
+        failures = len(index.failures.keys() - index.rows.keys())
+        held = {"shards": len(shards), "items": len(index.rows), "failures": failures, "size": index.size}
+        return {"spec": self.spec, **held, "made": list(made.values())}
+
     def files(self, chosen: Callable[[dict], bool] = lambda manifest: True) -> list[Path]:
         """The files of the shards whose manifest is `chosen`, in the order to delete them: a manifest first."""
         shards = {name: manifest for name, manifest in self.manifests().items() if chosen(manifest)}
         return [self.folder / name for one in shards.items() for name in (one[0], one[1]["payload"])]
+
+    def strays(self) -> tuple[list[str], list[str]]:
+        """Names of JSON files that are no manifests of the spec's shards, and of shards that no manifest names."""
+        manifests, names = self.manifests(), sorted(self._names)
+        named = {manifest["payload"] for manifest in manifests.values()}
+        others = [name for name in names if _may_be_manifest(name) and name not in manifests]
+        return others, [name for name in names if name.endswith(".h5") and name not in named]
 
     def names(self) -> set[str]:
         """The names of all files in the folder."""
@@ -92,7 +118,7 @@ class Store:
         if names == self._names:
             return self._index
         index = Index()
-        for name in sorted(n for n in names if n.endswith(".json") and n != "store.json" and not n.startswith(".")):
+        for name in sorted(filter(_may_be_manifest, names)):
             manifest = self._manifest(name)
             if manifest and manifest["payload"] not in names:
                 del self._known[name]  # another process may have published it again
@@ -217,6 +243,10 @@ def _are_items(value: object) -> bool:
     return isinstance(value, list) and all(
         isinstance(item, list) and [type(text) for text in item] == [str, str] for item in value
     )
+
+
+def _may_be_manifest(name: str) -> bool:
+    return name.endswith(".json") and name != "store.json" and not name.startswith(".")
 
 
 def _is_manifest(value: object, name: str) -> bool:

@@ -1,6 +1,8 @@
 """Imports run one way: videocap → tasks → pipeline, extract, model; model → extract."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ MAY_IMPORT = {
     "extract": {"extract"},
     "model": {"model", "extract"},
     "tasks": {"pipeline", "extract", "model"},
-    "videocap": {"tasks", "pipeline", "extract", "model"},
+    "videocap": {"videocap_store", "tasks", "pipeline", "extract", "model"},
+    "videocap_store": {"tasks", "pipeline", "extract", "model"},
 }
 FILES = sorted(
     [*ROOT.glob("*.py"), *(path for name in ("pipeline", "extract", "model") for path in (ROOT / name).glob("*.py"))]
@@ -31,3 +34,24 @@ def test_a_module_imports_only_what_its_package_may(path):
     assert imported & set(MAY_IMPORT) <= MAY_IMPORT[package]
     if package in ("extract", "model"):
         assert "luigi" not in imported
+
+
+def test_a_fork_of_a_process_that_has_imported_all_stages_computes():
+    """With `--workers`, tasks are forks of a process that has imported what they need, and done nothing with it."""
+    code = """
+import os, sys
+from importlib import import_module
+import tasks
+for stage in tasks.STAGES:
+    if stage.makes:
+        import_module(stage.makes.split(":")[0])
+import torch
+child = os.fork()
+if child == 0:
+    layer = torch.nn.Linear(500, 500)
+    layer(torch.randn(500, 500) @ torch.randn(500, 500)).sum().backward()
+    os._exit(7)
+print(torch.cuda.is_initialized(), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "False 7\n", done.stderr

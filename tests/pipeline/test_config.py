@@ -28,7 +28,7 @@ def write(folder: Path, text: str) -> Path:
         ('[train]\nlr = "fast"', "train.lr: should be a valid number (it is 'fast')"),
         ("[train]\nlr = -1", "train.lr: should be greater than 0"),
         ("train = 3", "train: "),
-        ('[data]\nkind = "msrvtt"', "data: kind 'msrvtt' needs both `videos` and `annotations`"),
+        ('[data]\nkind = "msrvtt"', "data: kind 'msrvtt' needs `annotations`, and `videos` or imported"),
         ('[data]\nkind = "folder"\nvideos = "nowhere"', "data.videos: there is no file or folder"),
         ('[encoder]\nweights = "ViT-B/17"', "encoder.weights: is neither 'toyclip', nor an OpenAI model"),
         ('[encoder]\nweights = "RN50x4"', "RN50x4 takes 288 pixels, not 224"),
