@@ -104,7 +104,7 @@ def main() -> None:
         folder = Path(name)
         lay_out(folder, options.clips)
         model = encoders.build(encoders.read_state(folder / "clip.pt"), "clip.pt").eval()
-        loaded = {side: encoders.load(folder / "clip.pt", 224, "cpu", side) for side in ("auto", "fp32")}
+        loaded = {side: encoders.load(folder / "clip.pt", "cpu", side) for side in ("auto", "fp32")}
         extraction.load_encoder = lambda *wanted: loaded[wanted[-1]]
         for side in list(times) * options.rounds:
             with tempfile.TemporaryDirectory(dir=folder) as out:

@@ -188,8 +188,12 @@ def build(state: dict[str, torch.Tensor], name: str) -> clip.model.CLIP:
         geometry = _geometry(state)
         if geometry["vocab_size"] != len(_TOKENS):
             raise ValueError(f"it knows {geometry['vocab_size']} tokens, and CLIP's tokenizer {len(_TOKENS)}")
-        model = clip.model.CLIP(**geometry)
-        model.load_state_dict(state)
+        with torch.device("meta"):  # no time for random weights that are replaced at once
+            model = clip.model.CLIP(**geometry)
+        model.load_state_dict(state, assign=True)
+        mask = model.build_attention_mask()  # what no state dict has
+        for block in model.transformer.resblocks:
+            block.attn_mask = mask
     except (KeyError, IndexError, RuntimeError, ZeroDivisionError, ValueError, AssertionError, TypeError) as error:
         raise ValueError(f"{name} is not a CLIP checkpoint in OpenAI's format: {_one_line(error)}") from error
     return model

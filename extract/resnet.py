@@ -55,9 +55,10 @@ def build(state: dict[str, Tensor], name: str) -> ResNet:
             raise ValueError("it has basic blocks (ResNet-18, -34)")
         if 0 in layers:
             raise ValueError(f"its four layers have {layers} blocks")
-        model = ResNet(Bottleneck, layers)
+        with torch.device("meta"):  # no time for random weights that are replaced at once
+            model = ResNet(Bottleneck, layers)
         model.fc = nn.Identity()
-        model.load_state_dict(state)
+        model.load_state_dict(state, assign=True)
     except (RuntimeError, ValueError) as error:
         told = " ".join(str(error).split())[:200]
         raise ValueError(f"{name} is no ResNet-50, -101 or -152 in torchvision's format: {told}") from error

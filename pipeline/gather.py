@@ -146,7 +146,8 @@ class Gather(Stage):
 
         {"recorded": whether a run has gathered this, "settled": whether no item is missing and not too many failed,
         "codes": digests of the code that made the shards, "warnings": what a person is told of items that failed and
-        of the shards, "identities": of the rows of each part, null where the gather has neither been recorded nor is settled}.
+        of the shards, "identities": of the rows of each part, null where the gather has neither been recorded nor is
+        settled}.
         Remembered in the store under the names of its files and the sizes of its manifests, so that a run that has
         nothing to do reads no table of items and no manifest.
         """
