@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -141,3 +142,5 @@ class _Values:
                         "weights whole? If they are, compute with encoder.precision fp32"
                     )
             yield rows
+            if isinstance(rows.base, mmap.mmap) and rows.mode == "r":  # else what was read would stay in memory
+                rows.base.madvise(mmap.MADV_DONTNEED)
