@@ -89,7 +89,10 @@ class Corpus(Stage):
     def inputs(self) -> dict:
         made = ToyWorld.of(self).manifest()["files"] if self.config.data.kind == "toyworld" else {}
         digests = self.digests() | {name: file["sha256"] for name, file in made.items()}
-        imported = {"features": ForeignShard.of(self).store.folder} if self.config.data.features else {}
+        imported = {}
+        if self.config.data.features:
+            manifests = [name for name in digests if name.startswith("features/")]
+            imported = {"features": ForeignShard.of(self).items_of(manifests)}
         return super().inputs() | {"digests": digests} | imported
 
 

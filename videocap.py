@@ -19,7 +19,7 @@ from pipeline.config import ConfigError
 from pipeline.console import code_changed
 from pipeline.pack import Pack
 from pipeline.status import status, why
-from videocap_store import when
+from videocap_store import printable, when
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return chosen.run(chosen)
     except (ConfigError, ValueError, RuntimeError, OSError) as error:
-        print(error, file=sys.stderr)
+        print("\n".join(map(printable, str(error).split("\n"))), file=sys.stderr)  # it may quote a stranger's file
         return 2
 
 

@@ -37,7 +37,7 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("ls", parents=[of_stores], help="what stores there are, and who made them how")
     command.set_defaults(run=list_stores)
     command = commands.add_parser("verify", parents=[of_stores], help="check every shard; exit status 1 if one is bad")
-    command.add_argument("--recompute", type=int, default=0, metavar="N", help="make N items of each store again, too")
+    command.add_argument("--recompute", type=count, default=0, metavar="N", help="make N items of each again, too")
     command.add_argument("--override", default="", help="changes to the config, for --recompute")
     command.set_defaults(run=verify_stores)
     command = commands.add_parser("export", parents=[of_config], help="write features in the formats of other code")
@@ -51,6 +51,13 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("gc", parents=[of_config], help="list what no experiment and no running job needs")
     command.add_argument("--delete", action="store_true", help="delete it")
     command.set_defaults(run=collect_garbage)
+
+
+def count(text: str) -> int:
+    """A number on the command line; argparse tells a person of what is none."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of items")
+    return int(text)
 
 
 def store_folders(chosen: argparse.Namespace) -> list[Path]:
@@ -163,6 +170,8 @@ def export_store(chosen: argparse.Namespace) -> int:
     store = open_store(folder)
     exchange.export(store, chosen.place)
     print(f"{len(store)} items of {folder.name} are in {chosen.place}")
+    if store.superseded:
+        print(f"{store.superseded} more are left out: other sources of the same ids, extracted before")
     return 0
 
 
@@ -176,13 +185,13 @@ def import_features(chosen: argparse.Namespace) -> int:
     source = exchange.ForeignFeatures(chosen.source)
     store = foreign.foreign_store(artifacts_of(config), chosen.name)
     there = open_store(store.folder) if store.manifests() else {}
-    width = next(iter(there.values())).shape[1] if there else None
+    width = next(iter(there.values())).shape[1] if there else source.width()
     failed: list[str] = []
     items = exchange.read_items(source, width, failed)
     size = config.pipeline.shard_size
     new = foreign.publish(store, items, exchange.write_shard, size, Path(chosen.source).name)
     print(f"{new} of {len(source.ids)} items are new in {store.folder}")
-    print("".join(f"left out: {line}\n" for line in failed), file=sys.stderr, end="")
+    print("".join(f"left out: {printable(line)}\n" for line in failed), file=sys.stderr, end="")
     print(f'to train on them: [data] features = "{chosen.name}" in place of `videos`')
     return 1 if failed else 0
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from extract import open_store
 from extract.config import DataConfig
 from extract.table import CorpusError, Video, load_json, write
 
@@ -103,7 +102,7 @@ def make(
     *,
     digests: Mapping[str, str],
     toyworld: Path | None = None,
-    features: Path | None = None,
+    features: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Read a source and write its table into `folder`; see `read` and `write`.
 
@@ -111,14 +110,14 @@ def make(
         config: holder of the section data.
         digests: sha256 of the `source_files`.
         toyworld: folder of a rendered world, to be read instead.
-        features: store of imported features, whose items stand for videos.
+        features: digests of imported features by id, which stand for videos.
 
     Returns:
         notes for a person on what was left out.
     """
     data = DataConfig(annotations=toyworld / "captions.jsonl") if toyworld else config.data
     files = {name.removeprefix("videos/"): digest for name, digest in digests.items() if name.startswith("videos/")}
-    videos, notes = read(data, open_store(features).digests if features else files)
+    videos, notes = read(data, files if features is None else features)
     counts = {split: sum(video.split == split for video in videos) for split in ("train", "val", "test")}
     if not counts["train"]:
         raise CorpusError(
@@ -150,6 +149,21 @@ def match(ids: Iterable[str], files: Iterable[str]) -> dict[str, str]:
             raise CorpusError(f"video {name!r} could be any of {', '.join(sorted(candidates))}: write its path")
         if candidates:
             matched[name] = candidates.pop()
+    return _each_once(matched)
+
+
+def match_features(ids: Iterable[str], features: Container[str]) -> dict[str, str]:
+    """Which features each id means: those of that id, else those of its name without the suffix; see `match`."""
+    matched = {}
+    for name in ids:
+        called = name if name in features else os.path.splitext(name)[0]
+        if called in features:
+            matched[name] = called
+    return _each_once(matched)
+
+
+def _each_once(matched: dict[str, str]) -> dict[str, str]:
+    """What two ids may not mean the same of. Raises CorpusError if they do."""
     owners: dict[str, str] = {}
     for name, file in matched.items():
         if owners.setdefault(file, name) != name:
@@ -178,7 +192,7 @@ def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], lis
         _add_commonsense(entries, data.commonsense)
     if data.split:
         _set_v2c_split(entries, data.split)
-    files = match(entries, digests)
+    files = (match_features if data.features else match)(entries, digests)
     lack = "no features" if data.features else "no file in the folder of videos"
     left_out = {
         lack: [name for name in entries if name not in files],

@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -15,10 +17,11 @@ import numpy as np
 from tqdm import tqdm
 
 from extract import shard_writer
+from extract.shards import DATASETS
 from extract.store import FeatureStore
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
-LARGEST = 1 << 30  # bytes of one video's features: a file may claim any shape
+LARGEST = 1 << 28  # bytes of one video's features: a file may claim any shape
 
 
 def export(store: FeatureStore, place: Path) -> None:
@@ -46,8 +49,10 @@ def export(store: FeatureStore, place: Path) -> None:
         (_write_hdf5 if hdf5 else _write_npy)(store, names, aside)
         os.rename(aside, place)
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.unlink(missing_ok=True)
+        if aside.is_dir():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.unlink(missing_ok=True)
         raise
 
 
@@ -96,22 +101,31 @@ class ForeignFeatures:
     def __init__(self, source: str | os.PathLike):
         self.source = Path(source)
         if self.source.is_dir():
+            self._hdf5 = None
             if (self.source / "store.json").exists():
                 raise ValueError(f"{self.source} is a store already: copy its folder to the artifacts' `stores`")
-            found = sorted(self.source.rglob("*.npy"))
-            self._files = {path.relative_to(self.source).as_posix().removesuffix(".npy"): path for path in found}
-            self.ids = tuple(self._files)
+            files = sorted(self.source.rglob("*.npy"))
+            self.ids = tuple(file.relative_to(self.source).as_posix().removesuffix(".npy") for file in files)
         elif self.source.is_file() and h5py.is_hdf5(self.source):
-            datasets: list[str] = []
             self._hdf5 = h5py.File(self.source, "r", locking=False)
+            if "content" in self._hdf5.attrs and set(self._hdf5) == set(DATASETS):
+                raise ValueError(f"{self.source} is a shard of a store: copy the store's folder to `stores`")
+            names: list[str] = []
             # follows neither soft nor external links
-            self._hdf5.visititems(lambda name, one: datasets.append(name) if isinstance(one, h5py.Dataset) else None)
-            self.ids = tuple(sorted(datasets))
-            self._files = None
+            self._hdf5.visititems(lambda name, one: names.append(name) if isinstance(one, h5py.Dataset) else None)
+            self.ids = tuple(sorted(names))
         else:
             raise ValueError(f"{self.source} is neither a folder of .npy files nor an HDF5 file")
         if not self.ids:
             raise ValueError(f"{self.source} holds no features: no .npy file, or no dataset")
+
+    def width(self) -> int | None:
+        """How many numbers most items have in a row, by what they claim."""
+        widths: Counter[int] = Counter()
+        for name in self.ids:
+            with suppress(ValueError):
+                widths[self._claimed(name).shape[-1]] += 1
+        return widths.most_common(1)[0][0] if widths else None
 
     def read(self, name: str) -> np.ndarray:
         """An item's rows, float16 (rows, width); a vector is one row.
@@ -119,31 +133,43 @@ class ForeignFeatures:
         Raises:
             ValueError: if these are no features, or not to be held in float16.
         """
-        try:
-            rows = self._array(name)
-        except (OSError, EOFError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+        rows = np.array(self._claimed(name))
         rows = rows[None] if rows.ndim == 1 else rows
-        if rows.dtype.kind != "f" or rows.ndim != 2 or 0 in rows.shape:
-            raise ValueError(f"{rows.dtype} of shape {rows.shape} is no feature array: floats (rows, width) are")
         with np.errstate(over="ignore"):
             stored = rows.astype("<f2")
         if not np.isfinite(stored).all():
             raise ValueError("a feature is not finite, or too large for float16 (65,504)")
         return stored
 
-    def _array(self, name: str) -> np.ndarray:
-        if self._files is not None:
-            mapped = np.load(self._files[name], mmap_mode="r", allow_pickle=False)  # believes no size without a look
-            if mapped.nbytes > LARGEST:
-                raise ValueError(f"it has {mapped.nbytes} bytes; at most {LARGEST} are read of one video")
-            return np.array(mapped)
+    def _claimed(self, name: str) -> np.ndarray | h5py.Dataset:
+        """An item, not read yet. Raises ValueError if it can't be features, or claims more than it should."""
+        try:
+            name.encode()
+            found = self._in_folder(name) if self._hdf5 is None else self._in_file(name)
+        except Exception as error:  # a stranger's file has many ways to be wrong, and the others go on
+            raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+        if found.dtype.kind != "f" or found.ndim not in (1, 2) or 0 in found.shape:
+            raise ValueError(f"{found.dtype} of shape {found.shape} is no feature array: floats (rows, width) are")
+        if found.nbytes > LARGEST:
+            raise ValueError(f"it claims {found.nbytes} bytes; at most {LARGEST} are read of one video")
+        return found
+
+    def _in_folder(self, name: str) -> np.ndarray:
+        path = self.source / f"{name}.npy"
+        if not path.is_file():
+            raise ValueError("it is no regular file")
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # believes no size without a look
+        if not isinstance(mapped, np.ndarray):
+            raise ValueError("it holds more than one array")
+        return mapped
+
+    def _in_file(self, name: str) -> h5py.Dataset:
         dataset = self._hdf5[name]
         if dataset.is_virtual or dataset.external:
             raise ValueError("its data lie in another file")
-        if dataset.nbytes > LARGEST:
-            raise ValueError(f"it claims {dataset.nbytes} bytes; at most {LARGEST} are read of one video")
-        return dataset[()]
+        if not dataset.id.get_storage_size():
+            raise ValueError("its values were never written")
+        return dataset
 
 
 def item_digest(name: str, rows: np.ndarray) -> str:
@@ -159,21 +185,20 @@ def write_shard(path: Path, key: str, spec: dict, items: Sequence[tuple[str, str
     return {"digests": [digest for _, digest in items], "failures": [], "content": info.content, "provenance": {}}
 
 
-def read_items(source: ForeignFeatures, width: int | None, failed: list[str]) -> Iterator[tuple[str, str, np.ndarray]]:
+def read_items(source: ForeignFeatures, width: int, failed: list[str]) -> Iterator[tuple[str, str, np.ndarray]]:
     """Yield (id, digest, rows) of all good items; the others are added to `failed`, each with its reason.
 
     Args:
         source: to be read.
-        width: numbers that a row must have; None for those of the first.
+        width: numbers that a row must have.
         failed: filled with a line an item.
     """
     for name in tqdm(source.ids, "import", unit="video", disable=None):
         try:
             rows = source.read(name)
-            width = width or rows.shape[1]
             if rows.shape[1] != width:
-                raise ValueError(f"its rows have {rows.shape[1]} numbers, those before have {width}")
-        except ValueError as error:
+                raise ValueError(f"its rows have {rows.shape[1]} numbers, not {width}: import it under another --name")
+        except (ValueError, OSError) as error:
             failed.append(f"{name}: {error}")
         else:
             yield name, item_digest(name, rows), rows

@@ -20,6 +20,7 @@ import json
 import math
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,42 +75,32 @@ class Shard:
         dtype: of the rows: float16 of features, uint8 of frames.
 
     Raises:
-        DamagedShard: if the file is not a shard as the table above says, or cannot be read.
-        FileNotFoundError: if there is none.
+        DamagedShard: if the file is not a shard as the table above says.
+        OSError: if there is none, or the system can't open it.
     """
 
     def __init__(self, path: str | os.PathLike):
-        self.path = Path(path)
-        self._rows = -1
+        self.path = Path(path).absolute()
+        self._file: _File | None = None
         with _NameDamage(self.path):
+            if not stat.S_ISREG(os.stat(self.path).st_mode):
+                raise ValueError("it is no regular file")
             # A published shard never changes, and locking fails on network file systems.
             with h5py.File(self.path, "r", locking=False) as file:
                 self._read_structure(file)
-        self._open()
-
-    def _open(self) -> None:
-        with _NameDamage(self.path):
-            self._rows = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
 
     def __enter__(self) -> Shard:
-        if self._rows < 0:
-            self._open()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
         self.close()
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def close(self) -> None:
-        """Let go of the file; what was read before stays."""
-        rows, self._rows = self._rows, -1
-        if rows >= 0:
-            os.close(rows)
+        """Let go of the file, when the threads that read it now are done; the next read opens it again."""
+        self._file = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -146,9 +137,10 @@ class Shard:
         """Fill an array with rows from number `first` on."""
         wanted = rows.reshape(-1).view(np.uint8).data if rows.nbytes else b""
         place = (self._start or 0) + first * self.dtype.itemsize * math.prod(self.row_shape)
+        file = self._file = self._file or _File(self.path)
         while wanted:
             with _NameDamage(self.path):
-                count = os.preadv(self._rows, [wanted], place)
+                count = os.preadv(file.number, [wanted], place)
                 if count == 0:
                     raise ValueError("it is cut short")
             wanted, place = wanted[count:], place + count
@@ -225,8 +217,24 @@ def _read(dataset: h5py.h5d.DatasetID) -> np.ndarray:
     return array
 
 
+class _File:
+    """An open file. It closes itself when nobody reads it any more: never under another thread's feet."""
+
+    number = -1
+
+    def __init__(self, path: Path):
+        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if self.number >= 0:
+            os.close(self.number)
+
+
 class _NameDamage:
-    """Context that turns whatever HDF5 or a check raises about a file into DamagedShard, naming the file."""
+    """Context that turns whatever HDF5 or a check raises about a file into DamagedShard, naming the file.
+
+    What the system says (it is not there, too many files are open) is no damage, and passes.
+    """
 
     def __init__(self, path: Path):
         self.path = path
@@ -235,7 +243,7 @@ class _NameDamage:
         pass
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, FileNotFoundError | PermissionError | DamagedShard):
+        if isinstance(error, DamagedShard) or getattr(error, "errno", None):
             return
         if isinstance(error, OSError | KeyError | RuntimeError | ValueError | TypeError):
             what = " ".join(str(error).split())

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from extract.shards import DamagedShard, Features, Shard
+from extract.shards import DIGEST, DamagedShard, Features, Shard
 
-MOST_OPEN = 400
-"""Shards held open at once: many systems allow a process 1,024 files."""
+MOST_OPEN = 64
+"""Shards held open at once: some systems allow a process 256 files."""
+MOST_THREADS = 4
+"""Threads that read shards into memory: each holds one."""
 
 
 class FeatureStore(Mapping[str, np.ndarray]):
     """The rows of a store's items by id: `store["video7010"]` is float16 (rows, width); see `extract.shards`.
 
-    Where an id has several sources (a video was replaced), the one extracted last counts. A shard is opened by its
-    path when an item of it is first read, and read without moving a file position, so that processes forked from
-    this one share nothing that changes. Pickled, a store is its path. Threads may share it.
+    Where an id has several sources (a video was replaced), the one extracted last counts. Videos that are the same
+    byte by byte are stored once, under one of their ids. A shard is opened by its path when an item of it is first
+    read, and read without moving a file position, so that processes forked from this one share nothing that changes.
+    Pickled, a store is its path. Threads may share it.
 
     A read checks the shard's structure, not its digest: `load` does.
 
@@ -33,6 +37,7 @@ class FeatureStore(Mapping[str, np.ndarray]):
     Attributes:
         spec: the recipe of all its features.
         digests: sha256 of each item's source, by id.
+        superseded: how many (id, source) there are that do not count, because a newer source of the id does.
 
     Raises:
         ValueError: if there is no store.
@@ -40,19 +45,22 @@ class FeatureStore(Mapping[str, np.ndarray]):
     """
 
     def __init__(self, path: str | os.PathLike):
-        self.path = Path(path)
+        self.path = Path(path).absolute()
         self.spec, shards = _of_folder(self.path) if self.path.is_dir() else _of_file(self.path)
         newest: dict[str, tuple[float, str]] = {}
         for shard in shards:
             for name, digest in zip(shard.ids, shard.digests, strict=True):
                 newest[name] = max(newest.get(name, (0.0, "")), (shard.created, digest))
+        pairs = {pair for shard in shards for pair in zip(shard.ids, shard.digests, strict=True)}
         self.digests = {name: digest for name, (_, digest) in sorted(newest.items())}
         self._places: dict[str, tuple[_Listed, int]] = {}
         for shard in shards:
             for item, (name, digest) in enumerate(zip(shard.ids, shard.digests, strict=True)):
                 if digest == self.digests[name]:
                     self._places.setdefault(name, (shard, item))
-        self._open: OrderedDict[Path, Shard] = OrderedDict()
+        self.superseded = len(pairs) - len(newest)
+        self._shards: dict[Path, Shard] = {}
+        self._open: OrderedDict[Path, Shard] = OrderedDict()  # the first is the one not read for longest
 
     def __len__(self) -> int:
         return len(self.digests)
@@ -84,31 +92,32 @@ class FeatureStore(Mapping[str, np.ndarray]):
 
     def load(self, names: Iterable[str] | None = None) -> Features:
         """Items in memory, in the order asked for; by default all, by id. Digests are checked. Raises DamagedShard."""
-        names = list(self if names is None else names)
-        paths = {self._places[name][0].path for name in names}
-        try:
-            found = gather(sorted(paths), [self.digests[name] for name in names])
-        except KeyError as error:
-            raise DamagedShard(f"{self.path}: a manifest names what its shard has not: {error.args[0]}") from None
-        return replace(found, ids=tuple(names))
+        places = [self._places[name] for name in (self if names is None else names)]
+        found = [(self._shard(listed), item) for listed, item in places]
+        return _collect(found, found[0][0] if found else None)
 
     def _find(self, name: str) -> tuple[Shard, int]:
         """The shard that holds an item, opened, and the item's number in it."""
         listed, item = self._places[name]
-        shard = self._open.pop(listed.path, None) or self._opened(listed)
-        self._open[listed.path] = shard  # so that the first is the one not used for longest
+        shard = self._shard(listed)
+        self._open.pop(listed.path, None)
+        self._open[listed.path] = shard
         while len(self._open) > MOST_OPEN:
-            self._open.popitem(last=False)  # it closes itself when nobody reads it any more
+            self._open.popitem(last=False)[1].close()
         return shard, item
 
-    def _opened(self, listed: _Listed) -> Shard:
+    def _shard(self, listed: _Listed) -> Shard:
+        """A shard, which was found to be what its manifest says."""
+        if listed.path in self._shards:
+            return self._shards[listed.path]
         try:
             shard = Shard(listed.path)
         except FileNotFoundError:
             raise DamagedShard(f"{listed.path} is gone; open the store anew") from None
         if (shard.ids, shard.digests, shard.spec) != (listed.ids, listed.digests, self.spec):
             raise DamagedShard(f"{listed.path} holds other items than its manifest says, or of another spec")
-        return shard
+        _check_rows(next(iter(self._shards.values()), shard), shard)
+        return self._shards.setdefault(listed.path, shard)
 
 
 def gather(paths: Sequence[str | os.PathLike], digests: Sequence[str]) -> Features:
@@ -125,42 +134,55 @@ def gather(paths: Sequence[str | os.PathLike], digests: Sequence[str]) -> Featur
         DamagedShard: naming the file.
         ValueError: if the shards' rows have different shapes.
     """
-    places: dict[str, tuple[int, int]] = {}
-    opened: list[Shard] = []
-    wanted = set(digests)
+    places: dict[str, tuple[Shard, int]] = {}
+    first, wanted = None, set(digests)
     for path in paths:
         with Shard(path) as shard:
             if len(shard) == 0:
                 continue
-            number = len(opened)
-            opened.append(shard)
-        if (shard.dtype, shard.row_shape) != (opened[0].dtype, opened[0].row_shape):
-            (first, a), (second, b) = ((f"{one.dtype} {one.row_shape}", one.path) for one in (opened[0], shard))
-            raise ValueError(f"shards of different rows cannot be joined: {first} in {a}, {second} in {b}")
+        first = first or shard
+        _check_rows(first, shard)
         for item, digest in enumerate(shard.digests):
             if digest in wanted:
-                places.setdefault(digest, (number, item))
+                places.setdefault(digest, (shard, item))
     if missing := wanted - places.keys():
         raise KeyError(f"{len(missing)} of {len(wanted)} items are in no shard, among them {min(missing)}")
-    chosen = [places[digest] for digest in digests]
-    sizes = [int(opened[number].offsets[item + 1] - opened[number].offsets[item]) for number, item in chosen]
-    offsets = np.cumsum([0, *sizes], dtype=np.int64)
-    row_shape, dtype = (opened[0].row_shape, opened[0].dtype) if opened else ((0,), np.dtype(np.float16))
-    values, times = np.empty((offsets[-1], *row_shape), dtype), np.empty(offsets[-1], np.float32)
+    return _collect([places[digest] for digest in digests], first)
 
-    def fill(number: int) -> None:
-        with opened[number] as shard:
+
+def _check_rows(a: Shard, b: Shard) -> None:
+    """Raise ValueError unless two shards have rows of one kind."""
+    kinds = [f"{shard.dtype} {shard.row_shape}" for shard in (a, b)]
+    if kinds[0] != kinds[1]:
+        raise ValueError(f"shards of different rows cannot be joined: {kinds[0]} in {a.path}, {kinds[1]} in {b.path}")
+
+
+def _collect(places: Sequence[tuple[Shard, int]], like: Shard | None) -> Features:
+    """Read items (a shard, and the number in it) into memory; each shard is read whole and checked.
+
+    `like` is a shard with rows as all have, if there is any.
+    """
+    sizes = [int(shard.offsets[item + 1] - shard.offsets[item]) for shard, item in places]
+    offsets = np.cumsum([0, *sizes], dtype=np.int64)
+    row_shape, dtype = (like.row_shape, like.dtype) if like else ((0,), np.dtype(np.float16))
+    values, times = np.empty((offsets[-1], *row_shape), dtype), np.empty(offsets[-1], np.float32)
+    of_shard: dict[Path, list[int]] = {}
+    for place, (shard, _) in enumerate(places):
+        of_shard.setdefault(shard.path, []).append(place)
+
+    def fill(mine: list[int]) -> None:
+        with places[mine[0]][0] as shard:
             whole = shard.read_all()
-        for place in np.flatnonzero(numbers == number):
-            rows, item = np.s_[offsets[place] : offsets[place + 1]], chosen[place][1]
+        for place in mine:
+            rows, item = np.s_[offsets[place] : offsets[place + 1]], places[place][1]
             values[rows] = whole[item]
             times[rows] = whole.times[whole.offsets[item] : whole.offsets[item + 1]]
 
-    numbers = np.array([number for number, _ in chosen])
     # reading and sha256 leave Python to other threads
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        list(threads.map(fill, sorted(set(numbers.tolist()))))
-    return Features(values, offsets, times, tuple(opened[n].ids[item] for n, item in chosen), tuple(digests))
+    with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:
+        list(threads.map(fill, of_shard.values()))
+    ids = tuple(shard.ids[item] for shard, item in places)
+    return Features(values, offsets, times, ids, tuple(shard.digests[item] for shard, item in places))
 
 
 @dataclass(frozen=True)
@@ -193,7 +215,9 @@ def _of_folder(folder: Path) -> tuple[dict, list[_Listed]]:
     for name in sorted(names):  # where shards overlap, the smallest key counts
         if name.endswith(".json") and name != "store.json" and not name.startswith("."):
             manifest = _json(folder / name)
-            if _names_its_payload(manifest, name) and manifest["payload"] in names:
+            if not _names_its_payload(manifest, name):
+                warnings.warn(f"{folder / name} is no manifest, and is left out: videocap store verify", stacklevel=4)
+            elif manifest["payload"] in names:
                 found.append(_listed(folder / manifest["payload"], manifest))
     return about["spec"], found
 
@@ -215,9 +239,9 @@ def _names_its_payload(manifest: object, name: str) -> bool:
         isinstance(manifest, dict)
         and all(isinstance(manifest.get(text), str) for text in ("key", "payload"))
         and name == f"{manifest['key']}.json"
+        and DIGEST.fullmatch(manifest["key"]) is not None
         and manifest["payload"].startswith(f"{manifest['key']}-")
         and manifest["payload"].endswith(".h5")
-        and "/" not in manifest["payload"]
         and isinstance(manifest.get("created"), int | float)
         and isinstance(manifest.get("provenance"), dict)
         and _texts(manifest.get("digests"))
@@ -232,5 +256,5 @@ def _texts(value: object) -> bool:
 def _json(path: Path) -> object:
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None

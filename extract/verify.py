@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from extract.exchange import item_digest
 from extract.shards import DamagedShard, Features, Shard
 
 CURE = "delete it, and the next run makes it anew"
+FOREIGN_CURE = "delete it, and import these features again"
 LEAST_COSINE = 0.9999
 MOST_STRETCH = 0.02  # of a row's length: who stored normalised rows has the right cosine
 MOST_APART = 1e-3  # seconds
 MOST_LEVELS = 1.0  # of 255, mean over a frame: builds of ffmpeg and Pillow round differently
 TEXTS = "EmbedCaptionsShard"  # the stage whose items are texts
+FOREIGN = "ForeignShard"  # the one whose rows were imported
 
 
 def check_shard(path: Path, manifest: Mapping[str, Any], spec: dict) -> list[str]:
@@ -32,6 +36,14 @@ def check_shard(path: Path, manifest: Mapping[str, Any], spec: dict) -> list[str
     Raises:
         OSError: if the file is not there, or can't be read.
     """
+    if spec.get("stage") == FOREIGN:
+        return [problem.replace(CURE, FOREIGN_CURE) for problem in _problems(path, manifest, spec)]
+    return _problems(path, manifest, spec)
+
+
+def _problems(path: Path, manifest: Mapping[str, Any], spec: dict) -> list[str]:
+    if not stat.S_ISREG(path.stat().st_mode):
+        return [f"{path} is damaged (it is no regular file); {CURE}"]
     if (size := path.stat().st_size) != manifest["size"]:
         return [f"{path} is damaged (it has {size} bytes, not {manifest['size']} as its manifest says); {CURE}"]
     with open(path, "rb") as file:
@@ -41,6 +53,10 @@ def check_shard(path: Path, manifest: Mapping[str, Any], spec: dict) -> list[str
     try:
         with Shard(path) as shard:
             shard.check()
+            if spec.get("stage") == FOREIGN and any(
+                item_digest(name, shard.read(number)) != shard.digests[number] for number, name in enumerate(shard.ids)
+            ):
+                return [f"{path} holds rows under the digest of others; {CURE}"]
     except DamagedShard as error:
         return [str(error)]
     held = {"key": shard.key, "content": shard.content, "spec": shard.spec}

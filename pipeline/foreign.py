@@ -14,6 +14,7 @@ from pipeline.stage import versions
 from pipeline.stores import Item, Store
 
 FOREIGN = "ForeignShard"
+MOST_HELD = 256 << 20  # bytes of rows in memory
 
 
 def foreign_store(artifacts: Artifacts, name: str) -> Store:
@@ -36,11 +37,33 @@ class ForeignPack(Pack):
             raise ConfigError(f"no features are called {name!r} in {self.artifacts.root}: videocap store import")
         return {f"features/{file}": self.store.folder / file for file in found}
 
+    def items_of(self, names: Iterable[str]) -> dict[str, str]:
+        """Digest of each id's newest features, by manifests that `manifests()` named.
+
+        Raises ValueError if features that they tell of have gone: what is made without them would be kept as made
+        with them.
+        """
+        known, files = self.store.manifests(), self.store.names()
+        there = {name: known.get(name.removeprefix("features/")) for name in names}
+        gone = [name for name, one in there.items() if not one or one["payload"] not in files]
+        if gone:
+            raise ValueError(f"features have gone from {self.store.folder}: import them again, or delete {gone[0]}")
+        return newest(there.values())
+
     def write(self, path: Path, key: str, items: list[Item]) -> dict:
         raise ValueError(
             f"features of {len(items)} {self.holds[0]}, as {items[0][0]}, have gone from {self.store.folder}: "
             "import them again"
         )
+
+
+def newest(manifests: Iterable[dict]) -> dict[str, str]:
+    """Digest of each id's newest rows, as `extract.store.FeatureStore` has it."""
+    found: dict[str, tuple[float, str]] = {}
+    for manifest in manifests:
+        for name, source in zip(manifest.get("ids") or (), manifest["digests"], strict=False):
+            found[name] = max(found.get(name, (0.0, "")), (manifest["created"], source))
+    return {name: source for name, (_, source) in found.items()}
 
 
 def publish(
@@ -50,31 +73,36 @@ def publish(
     size: int,
     source: str,
 ) -> int:
-    """Publish foreign items in shards of at most `size`; those that the store has are left out.
+    """Publish foreign items in shards of at most `size`; what the store has is left out.
 
     Args:
         store: of `foreign_store`.
-        read: (id, digest, rows) of the items.
+        read: (id, digest, rows) of the items; the rows have a size in bytes, `nbytes`.
         write: writes a shard, given path, key, spec, items and rows.
         source: what they were read from, for the record.
 
     Returns:
         how many items were new.
     """
-    held, waiting, new = store.index().rows.keys(), [], 0
+    waiting: list[tuple[str, str, Any]] = []
+    new = 0
     how = {"how": {}, "host": platform.node(), "source": source, "versions": versions()}
 
     def flush() -> None:
         items, rows = [(name, digest) for name, digest, _ in waiting], [one for _, _, one in waiting]
-        if items:
-            store.publish_shard(items, 0, lambda path, key: write(path, key, store.spec, items, rows), how)
+        # Not only new items: who goes back to earlier features needs a newer shard of these, under a key of its own.
+        number = len(store.manifests())
+        store.publish_shard(items, number, lambda path, key: write(path, key, store.spec, items, rows), how)
         waiting.clear()
 
+    files = store.names()
+    held = newest(manifest for manifest in store.manifests().values() if manifest["payload"] in files)
     for name, digest, rows in read:
-        if digest not in held:
+        if held.get(name) != digest:
             waiting.append((name, digest, rows))
             new += 1
-        if len(waiting) == size:
+        if len(waiting) == size or sum(rows.nbytes for _, _, rows in waiting) > MOST_HELD:
             flush()
-    flush()
+    if waiting:
+        flush()
     return new

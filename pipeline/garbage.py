@@ -110,15 +110,14 @@ def _shards(artifacts: Artifacts, kept: Kept) -> list[Garbage]:
         store, items = Store.open(folder), kept.items.get(place, set())
         if store is None or items is None or folder.is_symlink() or folder.name.rpartition("-")[0] in kept.stages:
             continue
-        if is_foreign(store.spec):  # nothing here could make them again
-            continue
         shards = list(store.manifests().values())
-        if place not in kept.items:
+        foreign = is_foreign(store.spec)  # nothing here could make these again
+        if place not in kept.items and not foreign:
             made = f", {_day(store.newest()['created'])}" if shards else ""
             found.append(Garbage(place, f"all {len(shards)} shards{made}", [*store.files(), folder]))
             continue
         # a failure on record spares the next run an attempt
-        needed = {m["key"] for m in shards if m["failures"] or not items.isdisjoint(m["digests"])}
+        needed = {m["key"] for m in shards if foreign or m["failures"] or not items.isdisjoint(m["digests"])}
         paths = store.files(lambda manifest, needed=needed: manifest["key"] not in needed)
         what = f"{len(paths) // 2} of {len(shards)} shards, old records"
         paths += [path for path in folder.glob("gathers/*") if f"{place}/gathers/{path.name}" not in kept.places]

@@ -258,7 +258,8 @@ def _is_manifest(value: object, name: str) -> bool:
         and all(isinstance(value.get(name), list) for name in lists)
         and isinstance(value.get("size"), int)
         and name == f"{value['key']}.json"
-        and re.fullmatch(re.escape(value["key"]) + r"-[0-9a-f]{32}\.h5", value["payload"]) is not None
+        and re.fullmatch("[0-9a-f]{64}", value["key"]) is not None
+        and re.fullmatch(value["key"] + r"-[0-9a-f]{32}\.h5", value["payload"]) is not None
         and all(isinstance(digest, str) for digest in value["digests"])
         and _are_ids(value.get("ids"), len(value["digests"]))
         and all(_is_failure(failure) for failure in value["failures"])

@@ -131,13 +131,14 @@ def _unlike(spec: dict, packs: Sequence[Pack]) -> str:
 
 def _recompute_some(verdict: Verdict, pack: Pack, count: int, differs: Differs) -> None:
     """Make some items of a store again; which, nobody could know before."""
-    called = {source: name for name, source in pack.gather.of(pack).items() or ()}
+    called = {source: name for name, source in pack.gather.of(pack).items() or ()}  # others' items lie there, too
     choice = []
     for manifest in verdict.sound:
         names = manifest.get("ids") or [None] * len(manifest["digests"])  # the first manifests had no ids
         for name, source in zip(names, manifest["digests"], strict=True):
             if name := called.get(source, name):
                 choice.append((name, source, verdict.folder / manifest["payload"]))
+    choice = [one for one in choice if one[1] in called] or choice
     chosen = random.SystemRandom().sample(choice, min(count, len(choice)))
     missed = []
     for number, (name, source, payload) in enumerate(chosen):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -86,9 +87,11 @@ def test_a_changed_field_reruns_only_what_it_touches(demo):
     assert b"beam = 2" in back.result("config.toml", "greedy")
 
 
-def test_two_workers_and_dropped_frames_give_the_same_result(demo, tmp_path):
+def test_two_workers_and_dropped_frames_give_the_same_result(demo, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     both = luigi(tmp_path / "artifacts", "--workers", "2", "--override", TINY + " decode.keep=false")
     assert both.status == 0, both.output
+    assert len(re.findall(r"\| +torch$", both.output, re.MULTILINE)) == 1, "a fork has what was imported before"
     frames = next((tmp_path / "artifacts" / "stores").glob("DecodeShard-*"))
     assert not list(frames.glob("*.h5"))
     ours, theirs = (json.loads(run.result("captions.json")) for run in (both, demo))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import h5py
 import numpy as np
@@ -12,6 +13,7 @@ from luigi_runs import TINY, environment, foretold, luigi, status
 from weights import save_random
 
 import tasks
+from extract import open_store
 from pipeline.config import load
 from pipeline.experiment import Experiment
 from pipeline.foreign import foreign_store
@@ -84,6 +86,18 @@ def test_import_goes_on_behind_what_is_bad_and_adds_what_is_new(folder):
     assert videocap(folder, "store", "verify").returncode == 0
     assert videocap(folder, "store", "gc", "--delete").returncode == 0
     assert len(list(store.glob("*.h5"))) == 2, "imported features can't be made again"
+    old = time.time() - 10 * 24 * 3600
+    (store / "loose.h5").write_text("half")
+    os.utime(store / "loose.h5", (old, old))
+    assert "no manifest names loose.h5" in videocap(folder, "store", "verify").stdout
+    assert videocap(folder, "store", "gc", "--delete").returncode == 0
+    assert len(list(store.glob("*.h5"))) == 2
+    # of damage, what is to be done can be done
+    shard = next(store.glob("*.h5"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    bad = videocap(folder, "store", "verify")
+    assert bad.returncode == 1
+    assert "delete it, and import these features again" in bad.stdout
 
 
 def test_a_width_that_differs_from_what_is_there_is_refused(folder):
@@ -92,7 +106,47 @@ def test_a_width_that_differs_from_what_is_there_is_refused(folder):
     np.save(folder / "wide" / "video3.npy", np.ones((2, 32), np.float32))
     done = videocap(folder, "store", "import", "wide", "--name", "c3d")
     assert done.returncode == 1
-    assert "video3: its rows have 32 numbers, those before have 16" in done.stderr
+    assert "video3: its rows have 32 numbers, not 16: import it under another --name" in done.stderr
+
+
+def test_who_goes_back_to_earlier_features_has_them(folder):
+    for version in (1, 2, 1):
+        (folder / f"v{version}").mkdir(exist_ok=True)
+        np.save(folder / f"v{version}" / "video3.npy", features_of(version))
+        done = videocap(folder, "store", "import", f"v{version}", "--name", "c3d")
+        assert "1 of 1 items are new" in done.stdout, done.stderr
+        (store,) = (folder / "artifacts" / "stores").iterdir()
+        np.testing.assert_array_equal(open_store(store)["video3"], features_of(version).astype(np.float16))
+    assert "0 of 1 items are new" in videocap(folder, "store", "import", "v1", "--name", "c3d").stdout
+
+
+def test_one_odd_item_at_the_start_does_not_decide_the_width(folder):
+    with h5py.File(folder / "theirs.hdf5", "r+") as file:
+        file.move("wrong", "a wrong one")
+    done = videocap(folder, "store", "import", "theirs.hdf5", "--name", "c3d")
+    assert "25 of 26 items are new" in done.stdout
+    assert "left out: a wrong one" in done.stderr
+
+
+def test_names_of_strangers_do_not_reach_the_terminal(folder):
+    with h5py.File(folder / "theirs.hdf5", "r+") as file:
+        file["\x1b]0;mine\x07"] = np.ones((2, 9), np.float32)
+    done = videocap(folder, "store", "import", "theirs.hdf5", "--name", "c3d")
+    assert "\x1b" not in done.stderr
+    assert "left out: \\x1b]0;mine" in done.stderr
+
+
+def test_a_corpus_is_not_made_without_features_that_have_gone(folder, monkeypatch):
+    monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(folder / "artifacts"))
+    videocap(folder, "store", "import", "theirs.hdf5", "--name", "c3d")
+    experiment = Experiment(load(tasks.Config, folder / "theirs.toml"))
+    corpus = tasks.Corpus.of(experiment)
+    assert len(corpus.digests(compute=True)) == 2
+    assert len(corpus.inputs()["features"]) == 25
+    for path in (folder / "artifacts").glob("stores/*/*.h5"):
+        path.unlink()
+    with pytest.raises(ValueError, match=r"have gone from .*import them again"):
+        corpus.inputs()
 
 
 def test_features_that_were_not_imported_are_named(folder):

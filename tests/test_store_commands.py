@@ -13,6 +13,7 @@ from weights import save_random
 import tasks
 import videocap
 from extract import extraction, shard_writer, shards
+from extract.exchange import item_digest, write_shard
 from pipeline.config import load
 from pipeline.experiment import Experiment
 from pipeline.keys import file_digest
@@ -232,14 +233,13 @@ def test_rows_made_elsewhere_are_checked_but_not_recomputed(place, capsys):
     spec = {"stage": "ForeignShard", "config": {}, "inputs": {}, "from": "somebody"}
     store = Store(place / "artifacts" / "stores" / "ForeignShard-0123456789abcdef", spec)
     true = shards.read(next(store_of(place, "features").folder.glob("*.h5")))
-    items = list(zip(true.ids, true.digests, strict=True))
-
-    def write(path: Path, key: str) -> dict:
-        info = shard_writer.write(path, items=items, arrays=list(true), times=None, spec=spec, key=key)
-        return {"digests": list(true.digests), "failures": [], "content": info.content, "provenance": {}}
-
-    store.publish_shard(items, 0, write, {})
+    items = [(name, item_digest(name, true[number])) for number, name in enumerate(true.ids)]
+    store.publish_shard(items, 0, lambda path, key: write_shard(path, key, spec, items, list(true)), {})
     assert command(place, "verify", "--recompute", "1") == 0
     assert "not recomputed: made elsewhere" in capsys.readouterr().out
     assert command(place, "ls") == 0
     assert "videos in 1 shard, " in capsys.readouterr().out
+    others = [(name, item_digest(f"not {name}", true[number])) for number, name in enumerate(true.ids)]
+    store.publish_shard(others, 0, lambda path, key: write_shard(path, key, spec, others, list(true)), {})
+    assert command(place, "verify") == 1
+    assert "under the digest of others; delete it, and import these features again" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """Features go to other code and come from it: float32 arrays by id, in .npy files or in HDF5."""
 
 import json
+import os
 
 import h5py
 import numpy as np
@@ -11,9 +12,18 @@ from test_shards import sha
 from test_store import SPEC, publish
 
 from extract import open_store
-from extract.exchange import ForeignFeatures, export, item_digest
+from extract.exchange import ForeignFeatures, export, item_digest, read_items
 
 PLACES = ["features.hdf5", "features"]
+REFUSED = {
+    **dict.fromkeys("abcd", "."),  # numpy has its own words
+    "e": "more than one array",
+    "f": "no regular file",
+    "g": "no regular file",
+    "huge": "never written",
+    "outside": "in another file",
+    "virtual": "in another file",
+}
 
 
 def a_store(folder, names, width=8):
@@ -111,6 +121,7 @@ def test_what_other_code_writes_is_read(tmp_path):
         (np.full((2, 3), 1e6), "too large for float16"),
         (np.full((2, 3), np.nan), "not finite"),
         (np.array([{"a": 1}], dtype=object), "Python objects"),
+        (np.ones((1 << 18, 512), np.float32), "claims 536870912 bytes"),
     ],
 )
 def test_what_are_no_features_is_named(tmp_path, array, message):
@@ -121,10 +132,15 @@ def test_what_are_no_features_is_named(tmp_path, array, message):
 
 def test_hostile_files_are_refused_before_memory_is_taken(tmp_path):
     (tmp_path / "npy").mkdir()
-    np.lib.format.write_array_header_1_0(
-        (tmp_path / "npy" / "a.npy").open("wb"), {"descr": "<f4", "fortran_order": False, "shape": (1 << 40, 512)}
-    )
+    for name, shape in (("a", (1 << 40, 512)), ("c", (1 << 70, 512))):
+        with open(tmp_path / "npy" / f"{name}.npy", "wb") as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
     (tmp_path / "npy" / "b.npy").write_text("no array")
+    (tmp_path / "npy" / "d.npy").write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + b"(" * 117 + b"\n")
+    np.savez(tmp_path / "archive.npz", np.ones((2, 3)))
+    (tmp_path / "archive.npz").rename(tmp_path / "npy" / "e.npy")
+    os.mkfifo(tmp_path / "npy" / "f.npy")
+    (tmp_path / "npy" / "g.npy").symlink_to("/dev/zero")
     (tmp_path / "raw").write_bytes(b"secret" * 100)
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["rows"] = np.ones((2, 8), np.float32)
@@ -136,12 +152,31 @@ def test_hostile_files_are_refused_before_memory_is_taken(tmp_path):
         file.create_virtual_dataset("virtual", layout)
         file["linked"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/rows")
         file["soft"] = h5py.SoftLink("/huge")
-    for source, names in [(tmp_path / "npy", ["a", "b"]), (tmp_path / "hostile.h5", ["huge", "outside", "virtual"])]:
+    for source, names in [
+        (tmp_path / "npy", list("abcdefg")),
+        (tmp_path / "hostile.h5", ["huge", "outside", "virtual"]),
+    ]:
         foreign = ForeignFeatures(source)
         assert list(foreign.ids) == names
         for name in names:
-            with pytest.raises(ValueError, match=r"."):
+            with pytest.raises(ValueError, match=REFUSED[name]):
                 foreign.read(name)
+        failed = []
+        assert list(read_items(foreign, 512, failed)) == []
+        assert len(failed) == len(names)
+        assert foreign.width() is None
+
+
+def test_the_width_is_that_of_most(tmp_path):
+    for name, width in (("a", 9), ("b", 16), ("c", 16)):
+        np.save(tmp_path / f"{name}.npy", np.ones((2, width)))
+    assert ForeignFeatures(tmp_path).width() == 16
+
+
+def test_a_shard_is_no_source(tmp_path):
+    a_store(tmp_path / "store", ["a"])
+    with pytest.raises(ValueError, match="a shard of a store"):
+        ForeignFeatures(next((tmp_path / "store").glob("*.h5")))
 
 
 def test_other_sources_are_refused(tmp_path):

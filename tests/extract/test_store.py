@@ -6,6 +6,8 @@ import pickle
 import shutil
 import subprocess
 import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
@@ -229,6 +231,7 @@ def test_the_union_of_overlapping_stores_holds_each_item_once_in_its_newest_vers
         shutil.copytree(place, folder / "both", dirs_exist_ok=True)
     features = open_store(folder / "both")
     assert set(features) == set(newest)
+    assert features.superseded == len({pair for shard, _ in shards for pair in shard.items()}) - len(newest)
     loaded = features.load()
     for number, name in enumerate(loaded.ids):
         assert features.digests[name] == sha(name + newest[name])
@@ -252,8 +255,10 @@ def test_manifests_of_before_name_no_items_and_their_shards_do(tmp_path):
 def test_a_manifest_that_lies_about_its_shard_is_found_out(tmp_path, change):
     publish(tmp_path / "store", named("ab"), some_rows([1, 2]), **change)
     features = open_store(tmp_path / "store")
-    with pytest.raises(DamagedShard, match=r"\.h5.*manifest"):
-        features["a"]
+    name = next(iter(features))
+    for read in (features.__getitem__, features.times, lambda name: features.load([name])):
+        with pytest.raises(DamagedShard, match=r"\.h5.*manifest"):
+            read(name)
 
 
 def test_a_manifest_with_too_few_names_is_refused(tmp_path):
@@ -262,17 +267,66 @@ def test_a_manifest_with_too_few_names_is_refused(tmp_path):
         open_store(tmp_path / "store")
 
 
-@pytest.mark.parametrize("payload", ["../other.h5", "/etc/passwd", "absent.h5"])
+@pytest.mark.parametrize("payload", ["../{}", "/{}", "x/{}", "absent.h5", "{}/../{}"])
 def test_a_payload_elsewhere_is_not_looked_at(tmp_path, payload):
-    publish(tmp_path / "store", named("ab"), some_rows([1, 2]), payload=payload)
-    assert len(open_store(tmp_path / "store")) == 0
+    manifest = publish(tmp_path / "store", named("ab"), some_rows([1, 2]))
+    there = json.loads(manifest.read_text())
+    shutil.copy(manifest.with_name(there["payload"]), tmp_path)
+    manifest.write_text(json.dumps(there | {"payload": payload.replace("{}", there["payload"])}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert len(open_store(tmp_path / "store")) == 0
+
+
+def test_a_payload_that_is_no_regular_file_is_refused_and_not_waited_for(tmp_path):
+    manifest = publish(tmp_path / "store", named("ab"), some_rows([1, 2]))
+    payload = manifest.with_name(json.loads(manifest.read_text())["payload"])
+    payload.unlink()
+    os.mkfifo(payload)
+    with pytest.raises(DamagedShard, match="no regular file"):
+        open_store(tmp_path / "store")["a"]
+
+
+def test_rows_of_two_widths_are_refused(tmp_path):
+    publish(tmp_path / "store", named("a"), some_rows([2], width=8))
+    publish(tmp_path / "store", named("b"), some_rows([2], width=9))
+    features = open_store(tmp_path / "store")
+    features["a"]
+    with pytest.raises(ValueError, match="different rows"):
+        features["b"]
+
+
+def test_too_many_open_files_are_no_damage(store):
+    code = (
+        "import resource, sys; from extract import open_store\n"
+        "store = open_store(sys.argv[1]); files = []\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))\n"
+        "try:\n"
+        "    while True: files.append(open('/dev/null'))\n"
+        "except OSError: pass\n"
+        "try: store['video0']\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, store], capture_output=True, text=True)
+    assert done.stdout.startswith("OSError"), done.stdout + done.stderr
+    assert "damaged" not in done.stdout
+
+
+def test_threads_read_right_rows_while_shards_are_closed(store, monkeypatch):
+    monkeypatch.setattr("extract.store.MOST_OPEN", 1)
+    features = open_store(store)
+    order = np.random.default_rng(0).integers(0, 120, 4000).tolist()
+    with ThreadPoolExecutor(8) as threads:
+        rows = list(threads.map(lambda i: features[f"video{i}"], order))
+    assert all(row.shape == (1 + i % 5, 8) and (row == i).all() for row, i in zip(rows, order, strict=True))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "null", '{"payload": 1}', "[" * 100_000])
 def test_what_is_no_manifest_is_left_alone(tmp_path, text):
     publish(tmp_path / "store", named("ab"), some_rows([1, 2]))
     (tmp_path / "store" / "notes.json").write_text(text)
-    assert len(open_store(tmp_path / "store")) == 2
+    with pytest.warns(UserWarning, match=r"notes\.json is no manifest"):
+        assert len(open_store(tmp_path / "store")) == 2
 
 
 def test_what_is_no_store_says_where_stores_are(tmp_path):
