@@ -32,6 +32,7 @@ import numpy as np
 FORMAT, FORMAT_VERSION = "clip4videocap-shard", 1
 DATASETS = ("ids", "digests", "offsets", "values", "times")
 DIGEST = re.compile(r"[0-9a-f]{64}")
+CURE = "delete it, and the next run makes it anew"
 PIECE = 1 << 20
 """Bytes, but at least a row, that checking reads at once, and up to which small items are joined to be written."""
 
@@ -109,7 +110,7 @@ class Shard:
 
     def read(self, item: int) -> np.ndarray:
         """Item number `item`'s rows; no digest is checked. Raises DamagedShard if they are not there."""
-        first, end = self.offsets[item : item + 2].tolist()
+        first, end = self._bounds[item], self._bounds[item + 1]
         rows = np.empty((end - first, *self.row_shape), self.dtype)
         self._read_into(rows, first)
         return rows
@@ -135,15 +136,14 @@ class Shard:
 
     def _read_into(self, rows: np.ndarray, first: int) -> None:
         """Fill an array with rows from number `first` on."""
-        wanted = rows.reshape(-1).view(np.uint8).data if rows.nbytes else b""
-        place = (self._start or 0) + first * self.dtype.itemsize * math.prod(self.row_shape)
         file = self._file = self._file or _File(self.path)
-        while wanted:
-            with _NameDamage(self.path):
-                count = os.preadv(file.number, [wanted], place)
-                if count == 0:
-                    raise ValueError("it is cut short")
-            wanted, place = wanted[count:], place + count
+        done, size, place = 0, rows.nbytes, self._start + first * self._row_bytes
+        while done < size:
+            wanted = rows.reshape(-1).view(np.uint8)[done:] if done else rows
+            count = os.preadv(file.number, [wanted], place + done)
+            if count == 0:
+                raise DamagedShard(f"{self.path} is damaged (it is cut short); {CURE}")
+            done += count
 
     def _check_digest(self, values: np.ndarray | Pieces) -> None:
         actual = content_digest(self._small | {"values": values})
@@ -161,14 +161,13 @@ class Shard:
             raise ValueError(f"it has no attribute {', '.join(absent)}")
         if attributes["format_version"] != FORMAT_VERSION:
             raise ValueError(f"it has format version {attributes['format_version']}; {FORMAT_VERSION} is known")
-        if len(file) != len(DATASETS) or not all(name in file for name in DATASETS):
+        if len(file) != len(DATASETS):  # these and no others: each is asked for below
             raise ValueError(f"it holds {', '.join(sorted(file))} instead of {', '.join(DATASETS)}")
         if file.userblock_size:
             raise ValueError("something else comes before its content")
         size = os.path.getsize(self.path)
         datasets = {name: _dataset(file.id, name, size) for name in DATASETS}
-        types = {name: dataset.dtype for name, dataset in datasets.items()}
-        shapes = {name: dataset.shape for name, dataset in datasets.items()}
+        types, shapes = ({name: found[part] for name, found in datasets.items()} for part in (1, 2))
         text, rows, shape = h5py.check_string_dtype(types["ids"]), types["values"], shapes["values"]
         frames = rows == np.uint8 and len(shape) == 4 and shape[3] == 3
         if not (
@@ -183,36 +182,43 @@ class Shard:
 
         self.key, self.content = attributes["key"], attributes["content"]
         self.spec: dict = json.loads(attributes["spec"])
-        self.dtype, self.row_shape, self._start = rows, shape[1:], datasets["values"].get_offset()
-        self._small = {name: _read(datasets[name]) for name in DATASETS if name != "values"}
+        self.dtype, self.row_shape = rows, shape[1:]
+        self._start = datasets["values"][0].get_offset() or 0  # none if there are no rows
+        self._row_bytes = rows.itemsize * math.prod(shape[1:])
+        self._small = {name: _read(*datasets[name]) for name in DATASETS if name != "values"}
         self.offsets, self.times = self._small["offsets"], self._small["times"]
+        self._bounds: list[int] = self.offsets.tolist()
         self.ids = tuple(name.decode() for name in self._small["ids"].tolist())
         self.digests = tuple(digest.decode() for digest in self._small["digests"].tolist())
         if self.offsets[0] != 0 or self.offsets[-1] != shape[0] or (np.diff(self.offsets) < 0).any():
             raise ValueError("its offsets do not divide its rows")
-        if not re.fullmatch(rb"[0-9a-f]*", self._small["digests"].tobytes()):
+        if self._small["digests"].tobytes().strip(b"0123456789abcdef"):
             raise ValueError("a digest is no sha256")
 
 
-def _dataset(file: h5py.h5f.FileID, name: str, size: int) -> h5py.h5d.DatasetID:
-    """A dataset that lies wholly and plainly in a file of that size; raises ValueError for any other."""
-    link = file.links.get_info(name.encode())
-    if link.type != h5py.h5l.TYPE_HARD or h5py.h5o.get_info(file, name.encode()).type != h5py.h5o.TYPE_DATASET:
+def _dataset(file: h5py.h5f.FileID, name: str, size: int) -> tuple[h5py.h5d.DatasetID, np.dtype, tuple[int, ...]]:
+    """A dataset that lies wholly and plainly in a file of that size, its type and shape.
+
+    Raises ValueError or KeyError for any other. (Asked of HDF5 itself, because h5py's classes take five times as long.)
+    """
+    hard = file.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD
+    dataset = h5py.h5o.open(file, name.encode()) if hard else None
+    if not isinstance(dataset, h5py.h5d.DatasetID):
         raise ValueError(f"`{name}` is no dataset in the file itself")
-    dataset = h5py.h5d.open(file, name.encode())
     creation = dataset.get_create_plist()
     if creation.get_layout() != h5py.h5d.CONTIGUOUS or creation.get_external_count():
         raise ValueError(f"`{name}` is not stored contiguously in the file itself")
-    claimed = math.prod(dataset.shape) * dataset.dtype.itemsize
+    dtype, shape = dataset.dtype, dataset.shape
+    claimed = math.prod(shape) * dtype.itemsize
     if claimed > size:
         raise ValueError(f"`{name}` claims {claimed} bytes of a file of {size}")
     if claimed and dataset.get_storage_size() != claimed:
         raise ValueError(f"`{name}` is not wholly there")
-    return dataset
+    return dataset, dtype, shape
 
 
-def _read(dataset: h5py.h5d.DatasetID) -> np.ndarray:
-    array = np.empty(dataset.shape, dataset.dtype)
+def _read(dataset: h5py.h5d.DatasetID, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    array = np.empty(shape, dtype)
     dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
     return array
 
@@ -247,7 +253,7 @@ class _NameDamage:
             return
         if isinstance(error, OSError | KeyError | RuntimeError | ValueError | TypeError):
             what = " ".join(str(error).split())
-            raise DamagedShard(f"{self.path} is damaged ({what}); delete it, and the next run makes it anew") from error
+            raise DamagedShard(f"{self.path} is damaged ({what}); {CURE}") from error
 
 
 def read(path: str | os.PathLike) -> Features:
@@ -293,8 +299,9 @@ def _attribute(file: h5py.h5f.FileID, name: bytes) -> str | int | None:
     if not h5py.h5a.exists(file, name):
         return None
     attribute = h5py.h5a.open(file, name)
-    if attribute.shape != () or attribute.dtype.kind not in "Siu":
+    dtype = attribute.dtype
+    if dtype.kind not in "Siu" or attribute.shape != ():
         return None
-    value = np.empty((), attribute.dtype)
+    value = np.empty((), dtype)
     attribute.read(value)
-    return value.item().decode() if attribute.dtype.kind == "S" else value.item()
+    return value.item().decode() if dtype.kind == "S" else value.item()

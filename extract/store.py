@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,8 +16,9 @@ import numpy as np
 
 from extract.shards import DIGEST, DamagedShard, Features, Shard
 
-MOST_OPEN = 64
-"""Shards held open at once: some systems allow a process 256 files."""
+FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # that the system allows a process; negative: any number
+MOST_OPEN = FILES // 4 if FILES > 0 else 1000
+"""Shards held open at once."""
 MOST_THREADS = 4
 """Threads that read shards into memory: each holds one."""
 
@@ -51,14 +53,16 @@ class FeatureStore(Mapping[str, np.ndarray]):
         for shard in shards:
             for name, digest in zip(shard.ids, shard.digests, strict=True):
                 newest[name] = max(newest.get(name, (0.0, "")), (shard.created, digest))
-        pairs = {pair for shard in shards for pair in zip(shard.ids, shard.digests, strict=True)}
         self.digests = {name: digest for name, (_, digest) in sorted(newest.items())}
         self._places: dict[str, tuple[_Listed, int]] = {}
+        others: set[tuple[str, str]] = set()
         for shard in shards:
             for item, (name, digest) in enumerate(zip(shard.ids, shard.digests, strict=True)):
                 if digest == self.digests[name]:
                     self._places.setdefault(name, (shard, item))
-        self.superseded = len(pairs) - len(newest)
+                else:
+                    others.add((name, digest))
+        self.superseded = len(others)
         self._shards: dict[Path, Shard] = {}
         self._open: OrderedDict[Path, Shard] = OrderedDict()  # the first is the one not read for longest
 

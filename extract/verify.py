@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from extract.exchange import item_digest
-from extract.shards import DamagedShard, Features, Shard
+from extract.shards import CURE, DamagedShard, Features, Shard
 
-CURE = "delete it, and the next run makes it anew"
 FOREIGN_CURE = "delete it, and import these features again"
 LEAST_COSINE = 0.9999
 MOST_STRETCH = 0.02  # of a row's length: who stored normalised rows has the right cosine
