@@ -77,7 +77,7 @@ def make(folder: Path, videos: int, captions: int) -> None:
 def fill(gather: Gather, width: int = 4) -> None:
     """Publish a shard of one synthetic row an item for each pack of the gather's plan, and its record."""
     items = gather.items()
-    _, packs = gather.store.plan(items, 0, 0, 128 * gather.packs.bulk)
+    _, packs = gather.store.plan(items, 0, 0, 128 * gather.pack.bulk)
     for pack in packs:
 
         def write(path: Path, key: str, pack: list = pack) -> dict:

@@ -93,9 +93,7 @@ def _weights(value: str, info: ValidationInfo) -> str:
         return value
     path = _resolve(value, info)
     if not path.is_file():
-        raise ValueError(
-            f"is neither 'toyclip', nor an OpenAI model or other ({', '.join(MODELS)}), nor the file {path}"
-        )
+        raise ValueError(f"is neither 'toyclip', nor a known model ({', '.join(MODELS)}), nor the file {path}")
     return str(path)
 
 

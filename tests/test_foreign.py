@@ -9,7 +9,7 @@ import time
 import h5py
 import numpy as np
 import pytest
-from luigi_runs import TINY, environment, foretold, luigi, status
+from luigi_runs import TINY, environment, foretold, kill, luigi, status
 from weights import save_random
 
 import tasks
@@ -118,6 +118,27 @@ def test_who_goes_back_to_earlier_features_has_them(folder):
         (store,) = (folder / "artifacts" / "stores").iterdir()
         np.testing.assert_array_equal(open_store(store)["video3"], features_of(version).astype(np.float16))
     assert "0 of 1 items are new" in videocap(folder, "store", "import", "v1", "--name", "c3d").stdout
+
+
+def test_a_killed_import_goes_on_where_it_stopped(folder):
+    with h5py.File(folder / "many.hdf5", "w") as file:
+        for i in range(400):
+            file[f"video{i}"] = np.random.default_rng(i).normal(size=(200, 64)).astype(np.float32)
+    (folder / "theirs.toml").write_text(CONFIG + "[pipeline]\nshard_size = 20\n")
+    arguments = ("store", "import", "many.hdf5", "--name", "c3d", "--config", "theirs.toml")
+    command = [sys.executable, "-m", "videocap", *arguments]
+    process = subprocess.Popen(command, env=environment(folder / "artifacts"), cwd=folder, start_new_session=True)
+    while not list(folder.glob("artifacts/stores/*/*.h5")):
+        assert process.poll() is None
+        time.sleep(0.002)
+    kill(process)
+    (store,) = (folder / "artifacts" / "stores").iterdir()
+    before = len(open_store(store))
+    assert before % 20 == 0
+    assert before < 400
+    assert f"{400 - before} of 400 items are new" in videocap(folder, *arguments).stdout
+    assert len(open_store(store)) == 400
+    assert videocap(folder, "store", "verify").returncode == 0
 
 
 def test_one_odd_item_at_the_start_does_not_decide_the_width(folder):

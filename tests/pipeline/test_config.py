@@ -30,7 +30,7 @@ def write(folder: Path, text: str) -> Path:
         ("train = 3", "train: "),
         ('[data]\nkind = "msrvtt"', "data: kind 'msrvtt' needs `annotations`, and `videos` or imported"),
         ('[data]\nkind = "folder"\nvideos = "nowhere"', "data.videos: there is no file or folder"),
-        ('[encoder]\nweights = "ViT-B/17"', "encoder.weights: is neither 'toyclip', nor an OpenAI model"),
+        ('[encoder]\nweights = "ViT-B/17"', "encoder.weights: is neither 'toyclip', nor a known model"),
         ('[encoder]\nweights = "RN50x4"', "RN50x4 takes 288 pixels, not 224"),
         ("[decoder]\nheads = 7", "must be even and divisible by heads 7"),
         ('[experiment]\nname = "../x"', "experiment.name: "),
