@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from stores import medians
 from torch.nn import functional as F
 
 from extract.device import resolve
@@ -48,17 +47,6 @@ def operations() -> tuple[float, float]:
     """Floating point operations of a batch of frames through ViT-B/16, and of `products`."""
     block = 12 * 197 * 768**2 + 2 * 197**2 * 768
     return FRAMES * 2.0 * (12 * block + 196 * 768**2), 4 * 2.0 * FRAMES * 197 * 768 * 3072
-
-
-def medians(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Seconds of each side, all in turn; the first round warms up."""
-    times: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(rounds + 1):
-        for name, work in sides.items():
-            started = time.perf_counter()
-            work()
-            times[name].append(time.perf_counter() - started)
-    return {name: statistics.median(taken[1:]) for name, taken in times.items()}
 
 
 @torch.inference_mode()
