@@ -278,7 +278,7 @@ class Report(Stage):
     def needs(self) -> dict[str, Need]:
         results = {"scores": (Score, "scores.json"), "captions": (Caption, "captions.json")}
         results |= {"references": (Corpus, f"captions.{self.config.score.split}.json")}
-        return {**results, "model": (Train, "model.safetensors")}
+        return {**results, "model": (Train, "model.safetensors"), "curves": (Train, "curves.csv")}
 
     def inputs(self) -> dict:
         # not in needs(): which videos failed is in the keys of what was made without them, and to name them here

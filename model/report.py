@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment
 
 from extract.table import load_json
+from model.curves import picture, read
 
 METRICS = ("CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4")
 EXAMPLES = 12
@@ -23,12 +24,14 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 table { border-collapse: collapse; display: block; overflow-x: auto } td, th { padding: .3rem .8rem; text-align: right }
 th:first-child, td:first-child { text-align: left } tr { border-bottom: 1px solid #ddd }
 dt { font-weight: 600; margin-top: 1rem } dd { margin-left: 1rem } .dim { color: #666 }
+svg { max-width: 100%; height: auto }
 </style></head><body>
 <h1>Video captions</h1>
 <p>{{ scores.videos }} videos of the {{ scores.split }} split, protocol {{ scores.protocol }}.</p>
 <table><tr><th></th>{% for metric in metrics %}<th>{{ metric }}</th>{% endfor %}</tr>
 {% for label, row in rows %}<tr><td>{{ label }}</td>
 {% for metric in metrics %}<td>{{ "%.3f"|format(row[metric]) }}</td>{% endfor %}</tr>{% endfor %}</table>
+<h2>Training</h2>{{ curves|safe }}
 <h2>Captions</h2><dl>
 {% for item in examples %}<dt>{{ item.video_id }}</dt><dd>{{ item.caption }}
 {% for aspect in aspects if aspect in item %}<br><span class="dim">{{ aspect }}: {{ item[aspect] }}</span>{% endfor %}
@@ -61,17 +64,20 @@ def make(
     captions: Path,
     references: Path,
     model: Path,
+    curves: Path,
     failures: Sequence[Mapping[str, str]],
 ) -> None:
-    """Put the results into an empty folder, and report.html: scores beside the controls, captions, videos left out.
+    """Put the results into an empty folder, with a picture of the training and report.html that shows them.
 
     Args:
-        scores, captions, model: scores.json, captions.json and model.safetensors.
+        scores, captions, model, curves: scores.json, captions.json, model.safetensors and curves.csv.
         references: captions of each scored video.
         failures: [{"id", "reason"}].
     """
-    for file in (scores, captions, model):
+    for file in (scores, captions, model, curves):
         link_or_copy(file, folder / file.name)
+    drawn = picture(read(curves))
+    (folder / "curves.svg").write_text(drawn, encoding="utf-8")
     numbers = load_json(scores)
     html = (
         Environment(autoescape=True)
@@ -84,6 +90,7 @@ def make(
             examples=load_json(captions)[:EXAMPLES],
             references=load_json(references),
             failures=failures,
+            curves=drawn,
         )
     )
     (folder / "report.html").write_text(html, encoding="utf-8")

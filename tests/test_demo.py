@@ -44,7 +44,9 @@ def test_the_results_have_the_promised_formats(demo):
     assert metrics <= set(scores)
     assert len(scores["controls"]) == 2
     assert all(metrics == set(control) for control in scores["controls"].values())
-    assert b"<html" in demo.result("report.html")
+    assert b"<svg" in demo.result("report.html")
+    assert demo.result("curves.svg").startswith(b"<svg")
+    assert demo.result("curves.csv").startswith(b"epoch,")
     assert b'name = "demo"' in demo.result("config.toml")
     assert demo.result("model.safetensors")
 

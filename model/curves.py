@@ -1,0 +1,82 @@
+"""A picture of a training: losses and validation CIDEr by epoch, as SVG."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+WIDTH, HEIGHT = 340, 220  # of a panel
+LEFT, RIGHT, TOP, BOTTOM = 48, 10, 26, 34  # its margins
+COLOURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b")  # told apart on white and on black
+NOT_LOSSES = ("epoch", "step", "lr", "val_cider")
+
+
+def read(path: Path) -> list[dict[str, float]]:
+    """The rows of a training's curves.csv."""
+    with path.open(newline="") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def picture(rows: Sequence[Mapping[str, float]]) -> str:
+    """Draw the losses, and beside them the validation CIDEr with its best epoch if there is one.
+
+    Args:
+        rows: of curves.csv, one an epoch.
+    """
+    names = [name for name in rows[0] if name not in NOT_LOSSES]
+    panels = [_panel("mean losses of an epoch", {name: _points(rows, name) for name in names})]
+    if any("val_cider" in row for row in rows):
+        panels.append(_panel("validation CIDEr", {"CIDEr": _points(rows, "val_cider")}, best=True))
+    placed = [f'<g transform="translate({number * WIDTH} 0)">{panel}</g>' for number, panel in enumerate(panels)]
+    size = f'viewBox="0 0 {WIDTH * len(panels)} {HEIGHT}" width="{WIDTH * len(panels)}" height="{HEIGHT}"'
+    style = 'font-family="system-ui, sans-serif" font-size="11" fill="currentColor" role="img"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>{"".join(placed)}</svg>\n'
+
+
+def ticks(high: float) -> list[float]:
+    """Three to seven round numbers from 0 to `high` or a little less."""
+    if not high > 0:
+        return [0.0]
+    unit = 10.0 ** math.floor(math.log10(high))
+    step = next(unit * part for part in (0.2, 0.5, 1, 2) if high / (unit * part) <= 6)
+    return [step * number for number in range(int(high / step + 1e-9) + 1)]
+
+
+def _points(rows: Sequence[Mapping[str, float]], name: str) -> list[tuple[float, float]]:
+    return [(row["epoch"], row[name]) for row in rows if math.isfinite(row.get(name, math.nan))]
+
+
+def _panel(title: str, lines: Mapping[str, list[tuple[float, float]]], best: bool = False) -> str:
+    """Axes from 0, a line a name with a legend, and a mark at the highest point if asked for."""
+    points = [point for line in lines.values() for point in line]
+    most_x, most_y = (max((point[axis] for point in points), default=1.0) or 1.0 for axis in (0, 1))
+
+    def x(value: float) -> str:
+        return f"{LEFT + value / most_x * (WIDTH - LEFT - RIGHT):.1f}"
+
+    def y(value: float) -> str:
+        return f"{HEIGHT - BOTTOM - max(value, 0) / most_y * (HEIGHT - TOP - BOTTOM):.1f}"
+
+    drawn = [f'<text x="{LEFT}" y="14" font-weight="600">{title}</text>']
+    for tick in ticks(most_y):
+        drawn.append(f'<path d="M{x(0)} {y(tick)}H{x(most_x)}" stroke="currentColor" stroke-opacity=".15"/>')
+        drawn.append(f'<text x="{LEFT - 6}" y="{y(tick)}" dy=".35em" text-anchor="end">{tick:.6g}</text>')
+    for tick in filter(float.is_integer, ticks(most_x)):
+        drawn.append(f'<text x="{x(tick)}" y="{HEIGHT - BOTTOM + 14}" text-anchor="middle">{tick:.6g}</text>')
+    drawn.append(f'<text x="{x(most_x)}" y="{HEIGHT - 6}" text-anchor="end">epoch</text>')
+    for number, (name, line) in enumerate(lines.items()):
+        colour = COLOURS[number % len(COLOURS)]
+        path = " ".join(f"{x(a)},{y(b)}" for a, b in line)
+        drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        if len(line) == 1:
+            drawn.append(f'<circle cx="{x(line[0][0])}" cy="{y(line[0][1])}" r="2.5" fill="{colour}"/>')
+        if best and line:
+            epoch, value = max(line, key=lambda point: point[1])
+            drawn.append(f'<circle cx="{x(epoch)}" cy="{y(value)}" r="3.5" fill="none" stroke="{colour}"/>')
+            name = f"best {value:.3f}, epoch {epoch:.0f}"
+        drawn.append(
+            f'<text x="{WIDTH - RIGHT}" y="{TOP + 8 + 14 * number}" text-anchor="end" fill="{colour}">{name}</text>'
+        )
+    return "".join(drawn)
