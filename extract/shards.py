@@ -140,7 +140,10 @@ class Shard:
         done, size, place = 0, rows.nbytes, self._start + first * self._row_bytes
         while done < size:
             wanted = rows.reshape(-1).view(np.uint8)[done:] if done else rows
-            count = os.preadv(file.number, [wanted], place + done)
+            try:
+                count = os.preadv(file.number, [wanted], place + done)
+            except OSError as error:  # which does not say of which file
+                raise OSError(error.errno, error.strerror, str(self.path)) from error
             if count == 0:
                 raise DamagedShard(f"{self.path} is damaged (it is cut short); {CURE}")
             done += count

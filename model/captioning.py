@@ -36,6 +36,7 @@ def make(folder: Path, config: Any, *, model: Path, videos: Path, rows: Mapping[
         [video.id for video in table],
         beam=config.generate.beam,
         length_penalty=config.generate.length_penalty,
+        no_repeat_ngram=config.generate.no_repeat_ngram,
         batch_size=config.generate.batch_size,
         device=where,
     )

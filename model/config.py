@@ -135,8 +135,13 @@ class GenerateConfig(Section):
     """Beam size; 1 is greedy."""
     length_penalty: What[Weight] = 1.0
     """A caption's log-probability is divided by its length to this power."""
+    no_repeat_ngram: What[Annotated[int, Field(ge=0)]] = 0
+    """No sequence of so many words stands twice in a caption or aspect; 0 allows all."""
     batch_size: How[Positive] = 64
     """Videos generated together."""
+
+    def unused(self) -> tuple[str, ...]:
+        return () if self.no_repeat_ngram else ("no_repeat_ngram",)
 
 
 class ScoreConfig(Section):

@@ -23,9 +23,12 @@ class Cache:
     length: int = 0
     """t, words so far."""
 
-    def select(self, rows: Tensor) -> None:
-        """Let hypothesis i go on from what was hypothesis `rows[i]`, of (B * K,)."""
+    def select(self, rows: Tensor, videos: Tensor) -> None:
+        """Let hypothesis i go on from what was hypothesis `rows[i]`, of (b * K,), and keep only `videos`, (b,)."""
         self.past = [past and (past[0][rows], past[1][rows]) for past in self.past]
+        if len(videos) < len(self.memory[0][0]):
+            self.memory = [(keys[videos], values[videos]) for keys, values in self.memory]
+            self.mask = None if self.mask is None else self.mask[videos]
 
 
 class DecoderLayer(nn.Module):

@@ -96,6 +96,7 @@ TABLE = {
     "train.precision": ('"fp32"', NONE),
     "generate.beam": ("1", CAPTION),
     "generate.length_penalty": ("0.0", CAPTION),
+    "generate.no_repeat_ngram": ("3", CAPTION),
     "generate.batch_size": ("7", NONE),
     "score.protocol": ('"v2c"', SCORE),
     "score.split": ('"val"', CAPTION),

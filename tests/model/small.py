@@ -19,16 +19,16 @@ class Video:
     aspects: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def config(aspects=ASPECTS, width=16, max_tokens=9, fusion=None, vis2text=None, **train) -> SimpleNamespace:
-    """Sections of a small captioner; `train` are fields of TrainConfig, `fusion` and `vis2text` of theirs."""
-    decoder = DecoderConfig(
-        width=width, heads=2, inner=2 * width, dropout=0.1, max_tokens=max_tokens, max_aspect_tokens=6
-    )
+def config(
+    aspects=ASPECTS, width=16, max_tokens=9, fusion=None, vis2text=None, decoder=None, **train
+) -> SimpleNamespace:
+    """Sections of a small captioner; `train` are fields of TrainConfig, `fusion` and so on of theirs."""
+    sizes = {"heads": 2, "inner": 2 * width, "dropout": 0.1, "max_tokens": max_tokens, "max_aspect_tokens": 6}
     return SimpleNamespace(
         fusion=FusionConfig(**(fusion or {})),
         vis2text=Vis2TextConfig(**(vis2text or {})),
         aspects=AspectsConfig(use=aspects, queries=2),
-        decoder=decoder,
+        decoder=DecoderConfig(width=width, **{**sizes, **(decoder or {})}),
         train=TrainConfig(**{"device": "cpu", "batch_size": 4, "epochs": 4, **train}),
     )
 

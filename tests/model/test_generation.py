@@ -11,10 +11,20 @@ from model.generation import caption, search
 from model.vocabulary import EOS, PAD, SOS, UNK, tokenize
 
 
-def make(seed: int, words: int, max_tokens: int = 5) -> Captioner:
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    """These models are too small for two: where processors are shared, threads wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def make(seed: int, words: int, max_tokens: int = 5, **decoder: int) -> Captioner:
     """A random model in float64 whose word scores differ enough that searches differ."""
     torch.manual_seed(seed)
-    model = Captioner(config(("effect",), max_tokens=max_tokens), d_in=D_IN, d_text=D_TEXT, words=words).double()
+    sections = config(("effect",), max_tokens=max_tokens, decoder=decoder)
+    model = Captioner(sections, d_in=D_IN, d_text=D_TEXT, words=words).double()
     for name, weight in model.named_parameters():
         if weight.ndim > 1:  # as drawn, a model says its last word over and over, whatever it sees
             weight.data.mul_(0.3 if name == "embedding.weight" else 4)
@@ -23,56 +33,122 @@ def make(seed: int, words: int, max_tokens: int = 5) -> Captioner:
     return model.eval()
 
 
-def reference(model: Captioner, frames, source: str, beam: int, penalty: float) -> list[int]:
-    """The search of one video as `search` defines it, scoring every hypothesis from its start each time."""
-    memory = model.encode(frames, torch.ones(frames.shape[:2], dtype=torch.bool))
+def say(model: Captioner, scores: list[int]) -> Captioner:
+    """`model`, but each word's score is that of `scores`, whatever it sees: without rounding, so that equal is equal."""
+    for decoder in (model.decoder, model.aspects["effect"].decoder):
+        decoder.norm.weight.data.zero_()
+        decoder.norm.bias.data.zero_()[0] = 1
+    model.embedding.weight.data[:, 0] = torch.tensor(scores)
+    return model
+
+
+def repeats(words: list[int], n: int) -> bool:
+    """Whether n words in a row stand twice in `words`."""
+    ngrams = [tuple(words[start : start + n]) for start in range(len(words) - n + 1)]
+    return len(set(ngrams)) < len(ngrams)
+
+
+@torch.inference_mode()
+def reference(
+    model: Captioner, frames: torch.Tensor, source: str, beam: int, penalty: float, no_repeat: int = 0
+) -> tuple[list[int], float]:
+    """What `search` promises of one video, `frames` (N, d_v): every hypothesis is scored from its start each time."""
+    memory = model.encode(frames[None], torch.ones(1, len(frames), dtype=torch.bool))
     most = model.max_tokens[source]
-    live, finished = [(0.0, [])], []
+    live, finished = [(0.0, [])], []  # (score, words)
     for length in range(1, most + 2):
         extensions = []
         for score, words in live:
             logits = model.logits(model.hidden(memory, source, torch.tensor([[SOS, *words]])))[0, -1]
             for word, chance in enumerate(logits.log_softmax(-1).tolist()):
+                may_be = word not in (PAD, UNK, SOS)
                 too_soon, too_late = word == EOS and not words, word != EOS and length > most
-                if word not in (PAD, UNK, SOS) and not too_soon and not too_late:
+                again = no_repeat > 0 and repeats([*words, word], no_repeat)
+                if may_be and not too_soon and not too_late and not again:
                     extensions.append((score + chance, [*words, word]))
-        extensions.sort(key=lambda extension: -extension[0])
+        extensions.sort(key=lambda extension: -extension[0])  # equal ones stay as they are
         finished += [(score / length**penalty, words) for score, words in extensions[:beam] if words[-1] == EOS]
-        live = [extension for extension in extensions if extension[1][-1] != EOS][:beam]
-        if len(finished) >= beam or not live:
+        live = [(score, words) for score, words in extensions if words[-1] != EOS][:beam]
+        if len(finished) >= beam:
             break
-    return max(finished)[1][:-1]
+    score, words = max(finished, key=lambda one: one[0])  # of equal ones the first
+    return words[:-1], score
 
 
-@settings(max_examples=25, deadline=None)
+SEARCHES = {
+    "source": st.sampled_from(["caption", "effect"]),
+    "beam": st.integers(1, 6),
+    "penalty": st.sampled_from([0.0, 0.7, 1.0, 2.0]),
+    "no_repeat": st.integers(0, 3),
+}
+
+
+def compare(model: Captioner, lengths: list[int], **options) -> None:
+    """Hold a batch of videos of `lengths` frames, and each of them alone, against the reference."""
+    source, beam, penalty, no_repeat = (options[name] for name in SEARCHES)
+    lengths = torch.tensor(lengths)
+    mask = torch.arange(max(lengths)) < lengths[:, None]
+    frames = torch.randn(*mask.shape, D_IN, dtype=torch.float64)
+    frames[~mask] = 1e4  # nothing of this may be seen
+    with torch.inference_mode():
+        together = search(model, model.encode(frames, mask), source, beam, penalty, no_repeat)
+        for length, row, *found in zip(lengths, frames, *together, strict=True):
+            real = row[:length]
+            words, score = reference(model, real, source, beam, penalty, no_repeat)
+            alone = search(model, model.encode(real[None], mask.new_ones(1, length)), source, beam, penalty, no_repeat)
+            for answer in (found, [answers[0] for answers in alone]):
+                assert answer == [words, pytest.approx(score, abs=1e-9)]
+            assert not no_repeat or not repeats(words, no_repeat)
+
+
+@settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
-    words=st.integers(6, 14),
-    beam=st.integers(1, 5),
-    penalty=st.sampled_from([0.0, 0.7, 1.0, 2.0]),
-    source=st.sampled_from(["caption", "effect"]),
+    words=st.integers(5, 14),  # the first four are never written: a beam may be wider than there are hypotheses
+    max_tokens=st.integers(2, 8),
+    layers=st.integers(1, 2),
+    heads=st.sampled_from([1, 2, 4]),
+    lengths=st.lists(st.integers(1, 6), min_size=1, max_size=4),
+    **SEARCHES,
 )
-def test_batched_cached_search_equals_the_plain_one(seed, words, beam, penalty, source):
-    model = make(seed, words)
-    lengths = torch.tensor([6, 3, 1])
-    mask = torch.arange(6) < lengths[:, None]
-    frames = torch.randn(3, 6, D_IN, dtype=torch.float64)
-    with torch.inference_mode():
-        found = search(model, model.encode(frames, mask), source, beam, penalty)
-        for index, length in enumerate(lengths):
-            assert found[index] == reference(model, frames[index : index + 1, :length], source, beam, penalty)
+def test_batched_cached_search_equals_the_plain_one(seed, words, max_tokens, layers, heads, lengths, **options):
+    compare(make(seed, words, max_tokens, layers=layers, aspect_layers=layers, heads=heads), lengths, **options)
+
+
+@settings(max_examples=40, deadline=None)
+@given(scores=st.lists(st.integers(0, 2), min_size=5, max_size=10), **SEARCHES)
+def test_of_words_that_are_as_likely_the_plain_search_and_the_other_take_the_same(scores, **options):
+    compare(say(make(0, len(scores)), scores), [3, 1], **options)
 
 
 def test_the_random_models_tell_searches_apart():
-    found = {1: [], 4: []}
+    searches = {"greedy": (1, 0), "beam": (4, 0), "no word twice": (4, 1), "no two words twice": (4, 2)}
+    found = {name: [] for name in searches}
     for seed in range(30):
         model = make(seed, 10)
         with torch.inference_mode():
             memory = model.encode(torch.randn(3, 6, D_IN), torch.ones(3, 6, dtype=torch.bool))
-            for beam, captions in found.items():
-                captions += search(model, memory, "caption", beam, 1.0)
-    assert sum(one != four for one, four in zip(*found.values(), strict=True)) > 20
-    assert {len(words) for words in found[4]} == {1, 2, 3, 4, 5}
+            for name, (beam, no_repeat) in searches.items():
+                found[name] += search(model, memory, "caption", beam, 1.0, no_repeat)[0]
+    assert sum(one != four for one, four in zip(found["greedy"], found["beam"], strict=True)) > 20
+    assert {len(words) for words in found["beam"]} == {1, 2, 3, 4, 5}
+    for n, name in enumerate(("no word twice", "no two words twice"), start=1):
+        assert sum(repeats(words, n) for words in found["beam"]) > 5
+        assert not any(repeats(words, n) for words in found[name])
+
+
+def test_the_search_is_over_when_every_video_has_its_finished_hypotheses():
+    model = make(0, 12, max_tokens=30)
+    frames, mask = torch.randn(3, 4, D_IN), torch.ones(3, 4, dtype=torch.bool)
+    batches = []
+    model.decoder.norm.register_forward_hook(lambda norm, given, hidden: batches.append(len(hidden)))
+    with torch.inference_mode():
+        memory = model.encode(frames, mask)
+        found, _ = search(model, memory, "caption", 3, 1.0)
+    steps = len(batches)
+    assert max(map(len, found)) < steps < 31
+    assert batches[0] == 3
+    assert batches[-1] < 3, "videos whose search is over are computed no more"
 
 
 @pytest.mark.parametrize("source", ["caption", "effect"])
@@ -81,7 +157,7 @@ def test_a_beam_of_one_is_greedy(source):
     frames, mask = torch.randn(5, 4, D_IN), torch.ones(5, 4, dtype=torch.bool)
     with torch.inference_mode():
         memory = model.encode(frames, mask)
-        found = search(model, memory, source, 1, 1.0)
+        found, _ = search(model, memory, source, 1, 1.0)
         tokens = torch.full((5, 1), SOS)
         for _ in range(model.max_tokens[source]):
             scores = model.logits(model.hidden(memory, source, tokens))[:, -1]
