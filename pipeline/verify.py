@@ -116,7 +116,7 @@ def recompute(verdicts: Sequence[Verdict], experiment: Experiment, count: int, d
                 _recompute_some(verdict, pack, count, differs)
             else:
                 why = f"not recomputed: {_unlike(spec, packs)}"
-                (verdict.problems if named else verdict.notes).append(why)
+                (verdict.problems if named and not is_foreign(spec) else verdict.notes).append(why)
 
 
 def _unlike(spec: dict, packs: Sequence[Pack]) -> str:
