@@ -195,9 +195,10 @@ class EmbedCaptionsShard(EncoderPack):
         return 1, 2 * WIDEST
 
     def remarks(self) -> list[str]:
-        counts = [manifest["provenance"].get("truncated") for manifest in self.store.manifests().values()]
-        cut = sum(count for count in counts if isinstance(count, int))
-        return [f"{cut} captions are longer than CLIP's 77 tokens, and were embedded without the rest"] if cut else []
+        known = [manifest["provenance"].get("truncated") for manifest in self.store.manifests().values()]
+        cut = {str(source) for listed in known if isinstance(listed, list) for source in listed}
+        cut &= {source for _, source in self.gather.of(self).items() or ()}
+        return [f"{len(cut)} captions are longer than the text encoder reads, and were cut for it"] if cut else []
 
 
 class CaptionFeatures(Gather):

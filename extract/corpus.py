@@ -156,7 +156,8 @@ def match_features(ids: Iterable[str], features: Container[str]) -> dict[str, st
     """Which features each id means: those of that id, else those of its name without the suffix; see `match`."""
     matched = {}
     for name in ids:
-        called = name if name in features else os.path.splitext(name)[0]
+        stem, suffix = os.path.splitext(name)
+        called = name if name in features or suffix.lower() not in VIDEO_SUFFIXES else stem
         if called in features:
             matched[name] = called
     return _each_once(matched)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import warnings
 import zipfile
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ with warnings.catch_warnings():
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
+MOST_POSITIONS = 1024  # of a caption; OpenAI's have 77
 
 
 class Encoder:
@@ -115,9 +115,9 @@ class ClipEncoder(Encoder):
         super().__init__(visual, model.text_projection.shape[1], Geometry(model.visual.input_resolution), where)
         self._text, self.context = TextTransformer(model, where), model.context_length
 
-    def cut(self, texts: Sequence[str]) -> int:
-        """How many captions are longer than the context, so that `encode_text` cuts them."""
-        return sum(len(clip.clip._tokenizer.encode(text)) + 2 > self.context for text in texts)
+    def cut(self, texts: Sequence[str]) -> list[bool]:
+        """Which captions are longer than the context, so that `encode_text` cuts them."""
+        return [len(clip.clip._tokenizer.encode(text)) + 2 > self.context for text in texts]
 
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str], batch_size: int = 256, title: str = "embed captions") -> np.ndarray:
@@ -152,7 +152,7 @@ def load(weights: str | Path, device: str = "auto", precision: Precision = "auto
     Args:
         weights: name of a model in `extract.config.MODELS` (downloaded when first needed, by OpenAI's code to
             ~/.cache/clip or by torch's to its own cache), or the path of a checkpoint: of a CLIP in OpenAI's format (a
-            state dict saved by torch, or their TorchScript archive), or the state dict of one of torchvision's ResNets.
+            state dict saved by torch, or their TorchScript archive), or one of torchvision's ResNet-50 to -152.
         device, precision: see `extract.device.resolve`.
 
     Raises:
@@ -183,9 +183,11 @@ def build(state: dict[str, torch.Tensor], name: str) -> clip.model.CLIP:
     Raises:
         ValueError: if it is no CLIP.
     """
-    state = {key: value.float() for key, value in state.items() if key not in _NOT_WEIGHTS}
     try:
+        state = {key: value.float() for key, value in state.items() if key not in _NOT_WEIGHTS}
         geometry = _geometry(state)
+        if not 2 <= geometry["context_length"] <= MOST_POSITIONS:
+            raise ValueError(f"it has {geometry['context_length']} positions for a caption's tokens")
         if geometry["vocab_size"] != len(_TOKENS):
             raise ValueError(f"it knows {geometry['vocab_size']} tokens, and CLIP's tokenizer {len(_TOKENS)}")
         with torch.device("meta"):  # no time for random weights that are replaced at once
@@ -216,11 +218,18 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
                 state = torch.jit.load(path, map_location="cpu").state_dict()
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile, ValueError) as error:
+    except Exception as error:  # a damaged file makes torch raise anything
         raise ValueError(f"{path} is not a CLIP checkpoint in OpenAI's format: {_one_line(error)}") from error
     named = isinstance(state, dict) and all(isinstance(key, str) for key in state)
     if not named or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{path} is not a CLIP checkpoint in OpenAI's format: it holds no plain state dict")
+    size = path.stat().st_size
+    claimed = 0
+    for key, value in state.items():
+        claimed += value.numel() * value.element_size()
+        plain = value.layout == torch.strided and not (value.is_meta or value.is_complex() or value.is_quantized)
+        if not plain or claimed > 2 * size:  # a file may claim any shape; some tensors may share their values
+            raise ValueError(f"{path} is not a CLIP checkpoint in OpenAI's format: {key} is no plain tensor")
     return state
 
 

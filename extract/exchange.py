@@ -146,16 +146,19 @@ class ForeignFeatures:
         try:
             name.encode()
             found = self._in_folder(name) if self._hdf5 is None else self._in_file(name)
+            dtype = found.dtype
         except Exception as error:  # a stranger's file has many ways to be wrong, and the others go on
             raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
-        if found.dtype.kind != "f" or found.ndim not in (1, 2) or 0 in found.shape:
-            raise ValueError(f"{found.dtype} of shape {found.shape} is no feature array: floats (rows, width) are")
+        if dtype.kind != "f" or found.ndim not in (1, 2) or 0 in found.shape:
+            raise ValueError(f"{dtype} of shape {found.shape} is no feature array: floats (rows, width) are")
         if found.nbytes > LARGEST:
             raise ValueError(f"it claims {found.nbytes} bytes; at most {LARGEST} are read of one video")
         return found
 
     def _in_folder(self, name: str) -> np.ndarray:
         path = self.source / f"{name}.npy"
+        if not os.path.basename(name):
+            raise ValueError("its file's name is all suffix")
         if not path.is_file():
             raise ValueError("it is no regular file")
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # believes no size without a look

@@ -239,7 +239,7 @@ def embed_captions_shard(
 ) -> dict:
     """Write the shard of text embeddings of some captions, whose ids are their texts; as `embed_frames_shard`.
 
-    The provenance tells how many captions were `truncated`.
+    The provenance gives the digests of captions that were `truncated`.
     """
     encoder = load_encoder(*checkpoint, config.encoder.device, config.encoder.precision)
     if not isinstance(encoder, encoders.ClipEncoder):
@@ -247,11 +247,12 @@ def embed_captions_shard(
     texts = [text for text, _ in items]
     rows = encoder.encode_text(texts, config.encoder.batch_size, f"embed captions {part}")
     info = shard_writer.write(path, items=items, arrays=list(rows[:, None]), times=None, spec=spec, key=key)
-    return _written(info, items, [], computed=encoder.computed, truncated=encoder.cut(texts))
+    truncated = [digest for (_, digest), cut in zip(items, encoder.cut(texts), strict=True) if cut]
+    return _written(info, items, [], computed=str(encoder.where), truncated=truncated)
 
 
 def _written(
-    info: shard_writer.ShardInfo, items: Sequence[Item], failures: list[dict[str, str]], **provenance: str | int
+    info: shard_writer.ShardInfo, items: Sequence[Item], failures: list[dict[str, str]], **provenance: str | list[str]
 ) -> dict[str, Any]:
     digests = [digest for _, digest in items]
     return {"digests": digests, "failures": failures, "content": info.content, "provenance": provenance}

@@ -32,7 +32,7 @@ import numpy as np
 FORMAT, FORMAT_VERSION = "clip4videocap-shard", 1
 DATASETS = ("ids", "digests", "offsets", "values", "times")
 DIGEST = re.compile(r"[0-9a-f]{64}")
-CURE = "delete it, and the next run makes it anew"
+CURE = "delete it, and the next run makes it anew; what was imported, import again"
 PIECE = 1 << 20
 """Bytes, but at least a row, that checking reads at once, and up to which small items are joined to be written."""
 

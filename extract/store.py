@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import stat
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -64,6 +65,7 @@ class FeatureStore(Mapping[str, np.ndarray]):
                     others.add((name, digest))
         self.superseded = len(others)
         self._shards: dict[Path, Shard] = {}
+        self._first: Shard | None = None  # all others have rows as this one
         self._open: OrderedDict[Path, Shard] = OrderedDict()  # the first is the one not read for longest
 
     def __len__(self) -> int:
@@ -77,7 +79,10 @@ class FeatureStore(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         shard, item = self._find(name)
-        return shard.read(item)
+        try:
+            return shard.read(item)
+        except FileNotFoundError:
+            raise DamagedShard(f"{shard.path} is gone; open the store anew") from None
 
     def __repr__(self) -> str:
         return f"<FeatureStore {self.path}: {len(self)} items>"
@@ -120,7 +125,8 @@ class FeatureStore(Mapping[str, np.ndarray]):
             raise DamagedShard(f"{listed.path} is gone; open the store anew") from None
         if (shard.ids, shard.digests, shard.spec) != (listed.ids, listed.digests, self.spec):
             raise DamagedShard(f"{listed.path} holds other items than its manifest says, or of another spec")
-        _check_rows(next(iter(self._shards.values()), shard), shard)
+        self._first = self._first or shard
+        _check_rows(self._first, shard)
         return self._shards.setdefault(listed.path, shard)
 
 
@@ -247,6 +253,7 @@ def _names_its_payload(manifest: object, name: str) -> bool:
         and manifest["payload"].startswith(f"{manifest['key']}-")
         and manifest["payload"].endswith(".h5")
         and isinstance(manifest.get("created"), int | float)
+        and 0 <= manifest["created"] < 1e11
         and isinstance(manifest.get("provenance"), dict)
         and _texts(manifest.get("digests"))
         and ("ids" not in manifest or _texts(manifest["ids"]))
@@ -259,6 +266,7 @@ def _texts(value: object) -> bool:
 
 def _json(path: Path) -> object:
     try:
-        return json.loads(path.read_bytes())
+        # a stranger's folder may hold what is waited for without end
+        return json.loads(path.read_bytes()) if stat.S_ISREG(os.stat(path).st_mode) else None
     except (FileNotFoundError, ValueError, RecursionError):
         return None

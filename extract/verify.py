@@ -13,7 +13,6 @@ import numpy as np
 from extract.exchange import item_digest
 from extract.shards import CURE, DamagedShard, Features, Shard
 
-FOREIGN_CURE = "delete it, and import these features again"
 LEAST_COSINE = 0.9999
 MOST_STRETCH = 0.02  # of a row's length: who stored normalised rows has the right cosine
 MOST_APART = 1e-3  # seconds
@@ -35,12 +34,6 @@ def check_shard(path: Path, manifest: Mapping[str, Any], spec: dict) -> list[str
     Raises:
         OSError: if the file is not there, or can't be read.
     """
-    if spec.get("stage") == FOREIGN:
-        return [problem.replace(CURE, FOREIGN_CURE) for problem in _problems(path, manifest, spec)]
-    return _problems(path, manifest, spec)
-
-
-def _problems(path: Path, manifest: Mapping[str, Any], spec: dict) -> list[str]:
     if not stat.S_ISREG(path.stat().st_mode):
         return [f"{path} is damaged (it is no regular file); {CURE}"]
     if (size := path.stat().st_size) != manifest["size"]:

@@ -20,10 +20,11 @@ PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Video captions</title>
 <style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+:root { color-scheme: light dark }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; display: block; overflow-x: auto } td, th { padding: .3rem .8rem; text-align: right }
-th:first-child, td:first-child { text-align: left } tr { border-bottom: 1px solid #ddd }
-dt { font-weight: 600; margin-top: 1rem } dd { margin-left: 1rem } .dim { color: #666 }
+th:first-child, td:first-child { text-align: left } tr { border-bottom: 1px solid #8886 }
+dt { font-weight: 600; margin-top: 1rem } dd { margin-left: 1rem } .dim { opacity: .75 }
 svg { max-width: 100%; height: auto }
 </style></head><body>
 <h1>Video captions</h1>

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import multiprocessing
 import os
 import sys
 import traceback
@@ -53,7 +52,7 @@ def set_luigi_defaults() -> None:
     if not remote and not named and not config.has_option("core", "local_scheduler"):
         config.set("core", "local_scheduler", "true")
     luigi.worker.Worker._keep_alive = _stay
-    luigi.worker.TaskProcess.start = _start
+    luigi.worker.Worker._create_task_process = _create_task_process
 
 
 def _stay(worker: luigi.worker.Worker, response: luigi.worker.GetWorkResponse) -> bool:
@@ -70,15 +69,19 @@ def _stay(worker: luigi.worker.Worker, response: luigi.worker.GetWorkResponse) -
     return stays
 
 
-def _start(process: luigi.worker.TaskProcess) -> None:
-    """Fork a task's process (with `--workers` only), which then has the modules it needs: torch takes 2 s to import.
+_CREATE = luigi.worker.Worker._create_task_process
 
-    Importing is all that this process does with them: it starts no threads of theirs, so that forks are sound.
+
+def _create_task_process(worker: luigi.worker.Worker, task: luigi.Task) -> luigi.worker.TaskProcess:
+    """Import what a task that is to be forked (with `--workers`) needs: each fork would import torch anew, in 2 s.
+
+    Importing is all that this process does with it. The only threads that starts are NumPy's, which survive forks.
     """
-    if isinstance(process.task, Stage) and process.task.makes:
+    process = _CREATE(worker, task)
+    if process.use_multiprocessing and isinstance(task, Stage) and task.makes:
         with suppress(Exception):  # the fork meets it, too, and reports it
-            process.task.function()
-    multiprocessing.Process.start(process)
+            task.function()
+    return process
 
 
 def scheduled_locally() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,20 @@ class ForeignPack(Pack):
     def items_of(self, names: Iterable[str]) -> dict[str, str]:
         """Digest of each id's newest features, by manifests that `manifests()` named.
 
-        Raises ValueError if features that they tell of have gone: what is made without them would be kept as made
-        with them.
+        Raises ValueError if newest features that they tell of have gone: what is made without them would be kept as
+        made with them.
         """
         known, files = self.store.manifests(), self.store.names()
-        there = {name: known.get(name.removeprefix("features/")) for name in names}
-        gone = [name for name, one in there.items() if not one or one["payload"] not in files]
-        if gone:
-            raise ValueError(f"features have gone from {self.store.folder}: import them again, or delete {gone[0]}")
-        return newest(there.values())
+        told = {file: known.get(file) for file in (name.removeprefix("features/") for name in names)}
+        wanted = newest(one for one in told.values() if one)
+        held = {pair for one in told.values() if one and one["payload"] in files for pair in _pairs(one)}
+        for file, one in told.items():
+            if one is None or any(
+                wanted[name] == source and (name, source) not in held for name, source in _pairs(one)
+            ):
+                place = self.store.folder / file
+                raise ValueError(f"features that {place} tells of have gone: import them again, or delete that file")
+        return wanted
 
     def write(self, path: Path, key: str, items: list[Item]) -> dict:
         raise ValueError(
@@ -61,9 +67,14 @@ def newest(manifests: Iterable[dict]) -> dict[str, str]:
     """Digest of each id's newest rows, as `extract.store.FeatureStore` has it."""
     found: dict[str, tuple[float, str]] = {}
     for manifest in manifests:
-        for name, source in zip(manifest.get("ids") or (), manifest["digests"], strict=False):
+        for name, source in _pairs(manifest):
             found[name] = max(found.get(name, (0.0, "")), (manifest["created"], source))
     return {name: source for name, (_, source) in found.items()}
+
+
+def _pairs(manifest: dict) -> Iterable[tuple[str, str]]:
+    """(id, digest) of a shard's items."""
+    return zip(manifest.get("ids") or (), manifest["digests"], strict=False)
 
 
 def publish(
@@ -91,7 +102,7 @@ def publish(
     def flush() -> None:
         items, rows = [(name, digest) for name, digest, _ in waiting], [one for _, _, one in waiting]
         # Not only new items: who goes back to earlier features needs a newer shard of these, under a key of its own.
-        number = len(store.manifests())
+        number = next(n for n in count() if f"{store.shard_key(items, n)}.json" not in store.names())
         store.publish_shard(items, number, lambda path, key: write(path, key, store.spec, items, rows), how)
         waiting.clear()
 

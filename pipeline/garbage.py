@@ -123,7 +123,8 @@ def _shards(artifacts: Artifacts, kept: Kept) -> list[Garbage]:
         paths += [path for path in folder.glob("gathers/*") if f"{place}/gathers/{path.name}" not in kept.places]
         paths += [*folder.glob("plans/*"), *folder.glob("memo/*")]
         named = {manifest["payload"] for manifest in shards}
-        loose = [path for path in [*folder.glob("*.h5"), *folder.glob(".*")] if path.name not in named]
+        left = [] if foreign else folder.glob("*.h5")  # a damaged manifest is no reason to lose what can't be made
+        loose = [path for path in [*left, *folder.glob(".*")] if path.name not in named]
         paths += [path for path in loose if _given_up(path)]
         if paths:
             found.append(Garbage(place, what, paths))

@@ -10,6 +10,7 @@ import fcntl
 import json
 import logging
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +35,8 @@ def sync(path: Path) -> None:
 def read_json(path: Path) -> Any | None:
     """The JSON in a file; None if the file is not there or damaged."""
     try:
-        return json.loads(Path(path).read_bytes())
+        # a stranger's folder may hold what is waited for without end
+        return json.loads(Path(path).read_bytes()) if stat.S_ISREG(os.stat(path).st_mode) else None
     except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
 

@@ -178,6 +178,7 @@ class Store:
             raise
         publish.sync(self.folder)
         names = {source: name for name, source in items}
+        before = self.newest()  # whose clock may be ahead: the last one is the newest all the same
         manifest = {
             "key": key,
             "spec": self.spec_digest,
@@ -189,7 +190,7 @@ class Store:
             "ids": [names[source] for source in written["digests"]],
             "digests": written["digests"],
             "failures": [{**failure, "retry": retry} for failure in written["failures"]],
-            "created": time.time(),
+            "created": max(time.time(), before["created"] + 1e-3 if before else 0.0),
             "provenance": {**provenance, **written["provenance"], "seconds": round(time.time() - started, 3)},
         }
         place = self.folder / f"{key}.json"

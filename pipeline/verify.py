@@ -68,11 +68,11 @@ def _check_store(folder: Path, store: Store | None, check: Check, advance: Calla
     if others and not shards:
         verdict.notes.append(f"{folder / 'store.json'} has another spec than all manifests: is it the wrong one?")
     for name in others:
-        cure = "delete it, and the next run makes its shard anew"
+        cure = "delete it, and the next run makes its shard anew; what was imported, import again"
         verdict.problems.append(f"{folder / name} is no manifest of a shard of the spec in store.json; {cure}")
     if loose:
         named = ", ".join(loose[:3]) + f" and {len(loose) - 3} more" * (len(loose) > 3)
-        verdict.notes.append(f"no manifest names {named}: a killed run leaves such, and `videocap store gc` finds them")
+        verdict.notes.append(f"no manifest names {named}: a killed run leaves such")
     for name, manifest in shards.items():
         problems = _check_shard(folder / name, manifest, store.spec, check)
         if problems is None:
@@ -91,7 +91,8 @@ def _check_shard(place: Path, manifest: dict, spec: dict, check: Check) -> list[
     try:
         return check(payload, manifest, spec)
     except FileNotFoundError:
-        gone = f"{payload} is gone, which {place.name} names; delete {place.name}, and the next run makes both anew"
+        cure = f"delete {place.name}, and the next run makes both anew; what was imported, import again"
+        gone = f"{payload} is gone, which {place.name} names; {cure}"
         return [gone] if place.exists() else None
     except OSError as error:
         return [f"{payload} can't be read ({error.strerror}); let it be read, or delete it and {place.name}"]

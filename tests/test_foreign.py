@@ -87,17 +87,20 @@ def test_import_goes_on_behind_what_is_bad_and_adds_what_is_new(folder):
     assert videocap(folder, "store", "gc", "--delete").returncode == 0
     assert len(list(store.glob("*.h5"))) == 2, "imported features can't be made again"
     old = time.time() - 10 * 24 * 3600
-    (store / "loose.h5").write_text("half")
-    os.utime(store / "loose.h5", (old, old))
-    assert "no manifest names loose.h5" in videocap(folder, "store", "verify").stdout
+    for name in (".half.h5", "loose.h5"):
+        (store / name).write_text("half")
+        os.utime(store / name, (old, old))
+    assert "no manifest names .half.h5, loose.h5" in videocap(folder, "store", "verify").stdout
     assert videocap(folder, "store", "gc", "--delete").returncode == 0
-    assert len(list(store.glob("*.h5"))) == 2
+    assert not (store / ".half.h5").exists()
+    assert len(list(store.glob("*.h5"))) == 3, "a damaged manifest is no reason to lose features"
+    (store / "loose.h5").unlink()
     # of damage, what is to be done can be done
     shard = next(store.glob("*.h5"))
     shard.write_bytes(shard.read_bytes()[:-1])
     bad = videocap(folder, "store", "verify")
     assert bad.returncode == 1
-    assert "delete it, and import these features again" in bad.stdout
+    assert "what was imported, import again" in bad.stdout
 
 
 def test_a_width_that_differs_from_what_is_there_is_refused(folder):
@@ -110,14 +113,18 @@ def test_a_width_that_differs_from_what_is_there_is_refused(folder):
 
 
 def test_who_goes_back_to_earlier_features_has_them(folder):
-    for version in (1, 2, 1):
+    ahead = None
+    for version in (1, 2, 1, 2):
         (folder / f"v{version}").mkdir(exist_ok=True)
         np.save(folder / f"v{version}" / "video3.npy", features_of(version))
         done = videocap(folder, "store", "import", f"v{version}", "--name", "c3d")
         assert "1 of 1 items are new" in done.stdout, done.stderr
         (store,) = (folder / "artifacts" / "stores").iterdir()
         np.testing.assert_array_equal(open_store(store)["video3"], features_of(version).astype(np.float16))
-    assert "0 of 1 items are new" in videocap(folder, "store", "import", "v1", "--name", "c3d").stdout
+        if ahead is None:  # made where the clock is ahead
+            (ahead,) = (path for path in store.glob("*.json") if path.name != "store.json")
+            ahead.write_text(json.dumps(json.loads(ahead.read_text()) | {"created": time.time() + 3600}))
+    assert "0 of 1 items are new" in videocap(folder, "store", "import", "v2", "--name", "c3d").stdout
 
 
 def test_a_killed_import_goes_on_where_it_stopped(folder):
@@ -166,8 +173,12 @@ def test_a_corpus_is_not_made_without_features_that_have_gone(folder, monkeypatc
     assert len(corpus.inputs()["features"]) == 25
     for path in (folder / "artifacts").glob("stores/*/*.h5"):
         path.unlink()
-    with pytest.raises(ValueError, match=r"have gone from .*import them again"):
+    with pytest.raises(ValueError, match=r"have gone: import them again"):
         corpus.inputs()
+    assert "25 of 26 items are new" in videocap(folder, "store", "import", "theirs.hdf5", "--name", "c3d").stdout
+    corpus = tasks.Corpus.of(Experiment(load(tasks.Config, folder / "theirs.toml")))
+    assert len(corpus.digests(compute=True)) == 3
+    assert len(corpus.inputs()["features"]) == 25
 
 
 def test_features_that_were_not_imported_are_named(folder):

@@ -242,4 +242,4 @@ def test_rows_made_elsewhere_are_checked_but_not_recomputed(place, capsys):
     others = [(name, item_digest(f"not {name}", true[number])) for number, name in enumerate(true.ids)]
     store.publish_shard(others, 0, lambda path, key: write_shard(path, key, spec, others, list(true)), {})
     assert command(place, "verify") == 1
-    assert "under the digest of others; delete it, and import these features again" in capsys.readouterr().out
+    assert "under the digest of others; delete it" in capsys.readouterr().out

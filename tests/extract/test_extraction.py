@@ -172,21 +172,26 @@ def test_captions_that_were_cut_are_counted_and_told(checkpoint, tmp_path):
         place = tmp_path / f"{len(texts)}.h5"
         return extraction.embed_captions_shard(place, config(), key=KEY, spec={}, items=items, checkpoint=checkpoint)
 
-    assert embedded("a dog", "word " * 75)["provenance"]["truncated"] == 0
-    assert embedded("a dog", "word " * 76, "a man " * 60)["provenance"]["truncated"] == 2
+    assert embedded("a dog", "word " * 75)["provenance"]["truncated"] == []
+    cut = embedded("a dog", "word " * 76, "a man " * 60)["provenance"]["truncated"]
+    assert cut == [hashlib.sha256(text.encode()).hexdigest() for text in ("word " * 76, "a man " * 60)]
 
 
 def test_captions_that_were_cut_are_told_of_whenever_they_are_used(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(tmp_path / "artifacts"))
     (tmp_path / "videos").mkdir()
-    (tmp_path / "captions.csv").write_text("video,caption\na.mp4,x\n")
+    (tmp_path / "videos" / "a.mp4").write_text("not looked at")
+    (tmp_path / "captions.csv").write_text(f"video,caption,split\na.mp4,a dog,train\na.mp4,{'word ' * 80},train\n")
     (tmp_path / "experiment.toml").write_text(
         FOLDER.replace("clip.pt", checkpoint[0]).replace("pixels = 64", "pixels = 32")
     )
-    spec = tasks.EmbedCaptionsShard.of(Experiment(load(tasks.Config, tmp_path / "experiment.toml")))
-    items = [("a dog", "a" * 64), ("word " * 80, "b" * 64), ("word " * 90, "c" * 64)]
-    plan, packs = spec.store.plan(items, retry=0, attempt=0, shard_size=2)
+    experiment = Experiment(load(tasks.Config, tmp_path / "experiment.toml"))
+    tasks.Corpus.of(experiment).run()
+    spec = tasks.EmbedCaptionsShard.of(experiment)
+    wanted = spec.gather.of(spec).items()
+    others = [("word " * 90, "c" * 64)]  # of another experiment with the same text encoder
+    plan, packs = spec.store.plan([*wanted, *others], retry=0, attempt=0, shard_size=2)
     assert spec.remarks() == []
     for number, pack in enumerate(packs):
         spec.pack(spec, plan.relative_to(spec.artifacts.root).as_posix(), number, pack).run()
-    assert spec.remarks() == ["2 captions are longer than CLIP's 77 tokens, and were embedded without the rest"]
+    assert spec.remarks() == ["1 captions are longer than the text encoder reads, and were cut for it"]

@@ -54,7 +54,7 @@ def test_any_damaged_byte_is_found_and_the_file_named(whole, data):
     path.write_bytes(good[:place] + bytes([flipped]) + good[place + 1 :])
     (problem,) = verify.check_shard(path, manifest, SPEC)
     assert problem.startswith(f"{path} is damaged")
-    assert problem.endswith("delete it, and the next run makes it anew")
+    assert problem.endswith("delete it, and the next run makes it anew; what was imported, import again")
 
 
 @given(st.data())

@@ -3,6 +3,7 @@
 import math
 import xml.etree.ElementTree as ElementTree
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ def texts(svg):
     return [text.text for text in parts(svg, "text")]
 
 
-numbers = st.floats(allow_nan=True, allow_infinity=True, width=32)
+numbers = st.floats(allow_nan=True, allow_infinity=True)
 
 
 @given(
@@ -29,10 +30,11 @@ def test_any_rows_give_a_picture_inside_its_frame(rows):
     svg = curves.picture([{"epoch": float(epoch), **row} for epoch, row in enumerate(rows, 1)])
     width = float(ElementTree.fromstring(svg).attrib["width"])
     assert width == curves.WIDTH * (2 if any("val_cider" in row for row in rows) else 1)
+    assert not {"nan", "inf", "-inf"} & set(texts(svg))
     for line in parts(svg, "polyline"):
         for point in line.attrib["points"].split():
             x, y = map(float, point.split(","))
-            assert curves.LEFT <= x <= curves.WIDTH
+            assert curves.LEFT <= x <= curves.WIDTH - curves.RIGHT
             assert curves.TOP - 0.1 <= y <= curves.HEIGHT - curves.BOTTOM + 0.1
 
 
@@ -51,7 +53,7 @@ def test_lines_the_legend_and_the_best_epoch(tmp_path):
     )
     rows = curves.read(tmp_path / "curves.csv")
     svg = curves.picture(rows)
-    assert {"loss", "caption", "best 0.800, epoch 2", "mean losses of an epoch", "validation CIDEr"} <= set(texts(svg))
+    assert {"loss", "caption", "mean losses of an epoch", "validation CIDEr: best 0.800, epoch 2"} <= set(texts(svg))
     assert "lr" not in texts(svg)
     loss, caption, cider = ([p.split(",") for p in line.attrib["points"].split()] for line in parts(svg, "polyline"))
     assert [len(line) for line in (loss, caption, cider)] == [3, 3, 3]
@@ -64,4 +66,43 @@ def test_lines_the_legend_and_the_best_epoch(tmp_path):
 def test_one_epoch_is_a_point_and_no_validation_no_panel():
     svg = curves.picture([{"epoch": 1.0, "step": 3.0, "loss": 2.0}])
     assert len(list(parts(svg, "circle"))) == 1
-    assert "validation CIDEr" not in texts(svg)
+    assert not any("CIDEr" in text for text in texts(svg))
+
+
+@pytest.mark.parametrize(
+    ("scores", "kept"), [([0.0, 0.0, 0.0], 3), ([0.0, 0.5, 0.5], 2), ([0.3, 0.1, 0.2], 1), ([math.nan, 0.1, 0.0], 2)]
+)
+def test_the_epoch_marked_is_the_one_whose_weights_were_kept(scores, kept):
+    svg = curves.picture([{"epoch": float(e), "loss": 1.0, "val_cider": s} for e, s in enumerate(scores, 1)])
+    assert any(text.startswith("validation CIDEr: best") and text.endswith(f"epoch {kept}") for text in texts(svg))
+    (mark,) = (circle for circle in parts(svg, "circle") if circle.attrib["fill"] == "none")
+    across = curves.WIDTH - curves.LEFT - curves.RIGHT
+    assert float(mark.attrib["cx"]) == pytest.approx(curves.LEFT + kept / 3 * across, abs=0.1)
+
+
+def test_the_legend_lies_beside_the_lines():
+    names = ["loss", "caption", "distill", "intention", "effect", "attribute"]
+    svg = curves.picture([{"epoch": 1.0, **dict.fromkeys(names, 2.0)}])
+    places = {text.text: text.attrib for text in parts(svg, "text")}
+    assert all(float(places[name]["x"]) > curves.WIDTH - curves.RIGHT for name in names)
+    assert len({places[name]["y"] for name in names}) == len(names)
+    assert len({line.attrib["stroke"] for line in parts(svg, "polyline")}) == len(names)
+
+
+@pytest.mark.parametrize("ground", ["#ffffff", "#121212"])
+def test_every_colour_shows_on_a_light_and_a_dark_ground(ground):
+    def luminance(colour):
+        """As WCAG 2 defines it."""
+        channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    for colour in curves.COLOURS:
+        dim, bright = sorted(luminance(c) + 0.05 for c in (colour, ground))
+        assert bright / dim >= 3, "WCAG's least contrast of graphics"
+
+
+def test_a_column_cannot_put_markup_into_the_picture():
+    svg = curves.picture([{"epoch": 1.0, "<script>": 2.0}])
+    assert "<script>" in texts(svg)
+    assert "<script>" not in svg

@@ -100,7 +100,7 @@ def test_what_is_no_manifest_is_named_with_what_to_do(store, text):
     (verdict,) = verify([store.folder], check_shard)
     (problem,) = verdict.problems
     assert problem.startswith(f"{place} is no manifest")
-    assert problem.endswith("delete it, and the next run makes its shard anew")
+    assert problem.endswith("delete it, and the next run makes its shard anew; what was imported, import again")
     assert verdict.notes[0].startswith(f"no manifest names {place.stem}-")
 
 
