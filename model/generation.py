@@ -96,7 +96,7 @@ def search(
         logits = model.step(source, tokens[:, :, -1], cache)  # (b, K, V)
         extended = logits.log_softmax(-1)
         extended[:, :, [PAD, UNK, SOS]] = -torch.inf
-        if 0 < no_repeat_ngram <= length:
+        if 0 < no_repeat_ngram < length:
             _forbid_repeats(extended, tokens, no_repeat_ngram)
         if length == 1:
             extended[:, :, EOS] = -torch.inf

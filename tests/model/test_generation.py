@@ -1,12 +1,19 @@
 """Beam search against a plain reference that knows no batches and no cache."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import D_IN, D_TEXT, config, features, videos, vocabulary
 
+from extract.exchange import write_shard
+from extract.table import dump_json, load_json
+from model import captioning, checkpoints
 from model.captioner import Captioner
+from model.config import GenerateConfig
 from model.generation import caption, search
 from model.vocabulary import EOS, PAD, SOS, UNK, tokenize
 
@@ -34,7 +41,7 @@ def make(seed: int, words: int, max_tokens: int = 5, **decoder: int) -> Captione
 
 
 def say(model: Captioner, scores: list[int]) -> Captioner:
-    """`model`, but each word's score is that of `scores`, whatever it sees: without rounding, so that equal is equal."""
+    """`model`, but each word's score is that of `scores`, whatever it sees; no rounding makes equal ones differ."""
     for decoder in (model.decoder, model.aspects["effect"].decoder):
         decoder.norm.weight.data.zero_()
         decoder.norm.bias.data.zero_()[0] = 1
@@ -185,6 +192,35 @@ def test_captions_do_not_depend_on_the_batch_and_keep_to_their_length():
         assert 1 <= len(tokenize(entry["effect"])) <= 6
         assert "unk" not in entry["caption"]
     assert len({entry["caption"] for entry in together}) > 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"beam": 1}, {"length_penalty": 0.0}, {"no_repeat_ngram": 1}, {"no_repeat_ngram": 2, "batch_size": 3}],
+)
+def test_the_stage_writes_what_its_options_ask_for(tmp_path, options):
+    of, given_features = videos(16), features(16)
+    words, sections = vocabulary(of), config(("effect",), max_tokens=5)
+    model = make(1, len(words)).float()
+    checkpoints.save_model(tmp_path, sections, model.state_dict(), words, d_in=D_IN, d_text=D_TEXT)
+    items = [(video.id, f"{index:064x}") for index, video in enumerate(of)]
+    rows = np.split(given_features.values, given_features.offsets[1:-1])
+    write_shard(tmp_path / "shard.h5", "key", {}, items, rows)
+    dump_json(tmp_path / "videos.test.json", items)
+
+    def stage(**fields) -> list[dict[str, str]]:
+        read = SimpleNamespace(generate=GenerateConfig(**fields), train=sections.train)
+        shards = {digest: tmp_path / "shard.h5" for _, digest in items}
+        captioning.make(tmp_path, read, model=tmp_path, videos=tmp_path / "videos.test.json", rows=shards)
+        return load_json(tmp_path / "captions.json")
+
+    asked = {"beam": 5, "length_penalty": 1.0, "batch_size": 64, **options}
+    expected = caption(model, words, given_features, [video.id for video in of], **asked, device="cpu")
+    written = stage(**options)
+    assert written == sorted(expected, key=lambda row: row["video_id"])
+    assert written != stage()
+    if n := options.get("no_repeat_ngram"):
+        assert not any(repeats(tokenize(row[source]), n) for row in written for source in ("caption", "effect"))
 
 
 def test_aspects_can_be_left_out():
