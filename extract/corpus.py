@@ -6,15 +6,15 @@ import csv
 import difflib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from extract.config import DataConfig
 from extract.table import CorpusError, Video, load_json, write
+from extract.video_files import find_videos, match, match_features, odd_videos
 
 ASPECTS = ("intention", "effect", "attribute")
 SPLITS = {
@@ -27,22 +27,6 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
-VIDEO_SUFFIXES = (
-    ".3gp",
-    ".avi",
-    ".flv",
-    ".m4v",
-    ".mkv",
-    ".mov",
-    ".mp4",
-    ".mpeg",
-    ".mpg",
-    ".mts",
-    ".ogv",
-    ".ts",
-    ".webm",
-    ".wmv",
-)
 
 
 @dataclass
@@ -50,43 +34,6 @@ class _Entry:
     split: str | None = None
     captions: list[str] = field(default_factory=list)
     aspects: dict[str, list[str]] = field(default_factory=dict)
-
-
-def find_videos(folder: Path) -> dict[str, Path]:
-    """All video files below a folder, by their path inside it (with `/`); see `odd_videos` for what is left out."""
-    return {name: path for name, path in _video_files(folder) if not _is_odd(name, path)}
-
-
-def odd_videos(folder: Path) -> list[str]:
-    """What is left out: broken links, links back to a folder that they lie in, no regular file, no Unicode name."""
-    return [os.fsencode(name).decode(errors="replace") for name, path in _video_files(folder) if _is_odd(name, path)]
-
-
-def _video_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """What has a video's name; and links back to a folder that they lie in, which are not followed."""
-    real = folder.resolve()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        circles = _circles(real / Path(place).relative_to(folder), folders) if folders else []
-        folders[:] = sorted(set(folders) - set(circles))
-        videos = [n for n in names if os.path.splitext(n)[1].lower() in VIDEO_SUFFIXES and not n.startswith(".")]
-        for name in sorted(circles + videos):
-            path = Path(place, name)
-            yield path.relative_to(folder).as_posix(), path
-
-
-def _circles(place: Path, names: list[str]) -> list[str]:
-    """Those of the folders in a place that are the place itself or one around it: by links, a walk would not end."""
-    around = [os.stat(path) for path in (place, *place.parents)]
-    inside = {name: os.stat(os.path.join(place, name)) for name in names}
-    return [name for name, stat in inside.items() if any(os.path.samestat(stat, other) for other in around)]
-
-
-def _is_odd(name: str, path: Path) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return True
-    return not path.is_file()
 
 
 def source_files(data: DataConfig) -> dict[str, Path]:
@@ -130,46 +77,6 @@ def make(
         why = "no regular files or names, or links to a folder that they lie in"
         notes.append(f"{len(odd)} files left out, {why}: {_examples(odd)}")
     return notes
-
-
-def match(ids: Iterable[str], files: Iterable[str]) -> dict[str, str]:
-    """Which file each id means: the one of that path, else the only one of that name without its suffix.
-
-    Ids without a file are left out. Raises CorpusError if two files could be meant.
-    """
-    files = list(files)
-    exact, stems = set(files), {}
-    for file in files:
-        stems.setdefault(PurePosixPath(file).stem, []).append(file)
-        stems.setdefault(str(PurePosixPath(file).with_suffix("")), []).append(file)
-    matched = {}
-    for name in ids:
-        candidates = {name} if name in exact else set(stems.get(name, ()))
-        if len(candidates) > 1:
-            raise CorpusError(f"video {name!r} could be any of {', '.join(sorted(candidates))}: write its path")
-        if candidates:
-            matched[name] = candidates.pop()
-    return _each_once(matched)
-
-
-def match_features(ids: Iterable[str], features: Container[str]) -> dict[str, str]:
-    """Which features each id means: those of that id, else those of its name without the suffix; see `match`."""
-    matched = {}
-    for name in ids:
-        stem, suffix = os.path.splitext(name)
-        called = name if name in features or suffix.lower() not in VIDEO_SUFFIXES else stem
-        if called in features:
-            matched[name] = called
-    return _each_once(matched)
-
-
-def _each_once(matched: dict[str, str]) -> dict[str, str]:
-    """What two ids may not mean the same of. Raises CorpusError if they do."""
-    owners: dict[str, str] = {}
-    for name, file in matched.items():
-        if owners.setdefault(file, name) != name:
-            raise CorpusError(f"videos {owners[file]!r} and {name!r} are the same file {file}: name it in one way")
-    return matched
 
 
 def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], list[str]]:
@@ -218,12 +125,6 @@ def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], lis
     if not videos:
         raise CorpusError(f"{data.annotations}: none of its {len(entries)} videos is there; {'; '.join(notes)}")
     return videos, notes
-
-
-def locate(ids: Iterable[str], folder: Path) -> dict[str, Path]:
-    """The file of each id in a folder of videos; ids without one are left out."""
-    files = find_videos(folder)
-    return {name: files[file] for name, file in match(ids, files).items()}
 
 
 def _examples(names: list[str]) -> str:

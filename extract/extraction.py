@@ -14,7 +14,7 @@ import imageio_ffmpeg
 import numpy as np
 from tqdm import tqdm
 
-from extract import corpus, encoders, frames, shard_writer, shards
+from extract import encoders, frames, shard_writer, shards, video_files
 from extract.config import MODELS, DecodeConfig, EncoderConfig
 from extract.demux import VideoError
 from extract.probe import Prober
@@ -37,7 +37,7 @@ class Sampler:
     """
 
     def __init__(self, ids: Sequence[str], folder: Path, decode: DecodeConfig, encoder: EncoderConfig):
-        self.paths = corpus.locate(ids, folder)
+        self.paths = video_files.locate(ids, folder)
         self.prober = Prober(decode.timeout, decode.max_pixels)
         self.settings = {
             "sampling": decode.sampling,

@@ -15,9 +15,9 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from extract.corpus import locate
 from extract.encoders import clip
 from extract.table import load_json
+from extract.video_files import locate
 
 PATCH = 16
 WIDTH, LAYERS, EMBED = 64, 3, 128  # of the vision transformer; EMBED is also the width of what it gives

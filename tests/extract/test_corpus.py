@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from extract import corpus
 from extract.config import DataConfig
 from extract.corpus import CorpusError
+from extract.video_files import find_videos
 
 
 def folder_of(tmp_path: Path, text: str, name: str = "captions.csv") -> DataConfig:
@@ -75,15 +76,6 @@ def test_what_is_left_out_is_counted_with_examples(tmp_path):
     assert any("not in captions.csv" in note and "other.mp4" in note for note in notes)
 
 
-def test_files_of_one_name_in_two_folders_stay_two_videos():
-    files = ["kitchen/clip.mp4", "garden/clip.mp4", "garden/other.mp4"]
-    assert corpus.match(files, files) == {file: file for file in files}
-    assert corpus.match(["other", "garden/clip"], files) == {"other": files[2], "garden/clip": files[1]}
-    assert corpus.match(["absent"], files) == {}
-    with pytest.raises(CorpusError, match=r"could be any of garden/clip\.mp4, kitchen/clip\.mp4"):
-        corpus.match(["clip"], files)
-
-
 def test_blanks_around_a_name_go_unless_the_file_is_so_called(tmp_path):
     text = 'video,caption\n" a.mp4",x\n" b.mp4 ",y\n'
     videos, _ = corpus.read(folder_of(tmp_path, text), digests(" a.mp4", "b.mp4"))
@@ -107,30 +99,10 @@ def test_any_name_is_read_alike_from_csv_and_json_lines(tmp_path_factory, names)
         assert notes == []
 
 
-def test_links_are_followed_but_not_in_a_circle(tmp_path):
-    videos, elsewhere = tmp_path / "videos", tmp_path / "elsewhere"
-    for folder in (videos / "a" / "b", elsewhere / "c"):
-        folder.mkdir(parents=True)
-        (folder / "x.mp4").touch()
-    (tmp_path / "linked").touch()
-    (videos / "file.mp4").symlink_to(tmp_path / "linked")
-    for link in (videos / "first", videos / "second"):
-        link.symlink_to(elsewhere)
-    circles = {videos / "a" / "here": ".", videos / "a" / "b" / "up": "..", elsewhere / "c" / "back": videos}
-    circles |= {videos / "all": "/", videos / "self.mp4": "self.mp4"}
-    for link, target in circles.items():
-        link.symlink_to(target)
-    (tmp_path / "name").symlink_to(videos)
-    for folder in (videos, tmp_path / "name"):
-        assert list(corpus.find_videos(folder)) == ["file.mp4", "a/b/x.mp4", "first/c/x.mp4", "second/c/x.mp4"]
-        odd = {"all", "self.mp4", "a/here", "a/b/up", "first/c/back", "second/c/back"}
-        assert set(corpus.odd_videos(folder)) == odd
-
-
 def test_msrvtt_as_published(data):
     info = data / "msrvtt" / "videodatainfo_sample.json"
     section = DataConfig(kind="msrvtt", videos=data / "msrvtt", annotations=info)
-    files = corpus.find_videos(data / "msrvtt")
+    files = find_videos(data / "msrvtt")
     videos, notes = corpus.read(section, {name: name for name in files})
     assert len(videos) == 7
     assert sum(len(video.captions) for video in videos) == 140
