@@ -10,6 +10,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,10 +80,8 @@ class FeatureStore(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         shard, item = self._find(name)
-        try:
+        with _gone_named():
             return shard.read(item)
-        except FileNotFoundError:
-            raise DamagedShard(f"{shard.path} is gone; open the store anew") from None
 
     def __repr__(self) -> str:
         return f"<FeatureStore {self.path}: {len(self)} items>"
@@ -103,7 +102,8 @@ class FeatureStore(Mapping[str, np.ndarray]):
         """Items in memory, in the order asked for; by default all, by id. Digests are checked. Raises DamagedShard."""
         places = [self._places[name] for name in (self if names is None else names)]
         found = [(self._shard(listed), item) for listed, item in places]
-        return _collect(found, found[0][0] if found else None)
+        with _gone_named():
+            return _collect(found, found[0][0] if found else None)
 
     def _find(self, name: str) -> tuple[Shard, int]:
         """The shard that holds an item, opened, and the item's number in it."""
@@ -119,15 +119,22 @@ class FeatureStore(Mapping[str, np.ndarray]):
         """A shard, which was found to be what its manifest says."""
         if listed.path in self._shards:
             return self._shards[listed.path]
-        try:
+        with _gone_named():
             shard = Shard(listed.path)
-        except FileNotFoundError:
-            raise DamagedShard(f"{listed.path} is gone; open the store anew") from None
         if (shard.ids, shard.digests, shard.spec) != (listed.ids, listed.digests, self.spec):
             raise DamagedShard(f"{listed.path} holds other items than its manifest says, or of another spec")
         self._first = self._first or shard
         _check_rows(self._first, shard)
         return self._shards.setdefault(listed.path, shard)
+
+
+@contextmanager
+def _gone_named() -> Iterator[None]:
+    """What was there when the store was opened, and is not any more, is a DamagedShard."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DamagedShard(f"{error.filename} is gone; open the store anew") from None
 
 
 def gather(paths: Sequence[str | os.PathLike], digests: Sequence[str]) -> Features:

@@ -354,6 +354,16 @@ def test_damage_and_loss_are_named_when_an_item_is_read(store):
         features[names[cut][-1]]
 
 
+def test_a_shard_that_goes_after_it_was_read_is_named(store):
+    features = open_store(store)
+    features.load()
+    for path in store.glob("*.h5"):
+        path.unlink()
+    for read in (features.__getitem__, lambda name: features.load([name])):
+        with pytest.raises(DamagedShard, match=r"\.h5 is gone; open the store anew"):
+            read("video0")
+
+
 def test_a_dataset_names_what_the_store_has_not(store):
     dataset = FeatureDataset(store, ["video3", "video1"])
     name, rows, times = dataset[1]
