@@ -36,6 +36,7 @@ def export(store: FeatureStore, place: Path) -> None:
     Raises:
         ValueError: if something is there already, or an id can't be a name there; then nothing is written.
         DamagedShard: naming the shard that can't be read.
+        OSError: if it can't be written; then nothing is left of it.
     """
     place = Path(place)
     if os.path.lexists(place):
@@ -48,11 +49,13 @@ def export(store: FeatureStore, place: Path) -> None:
     try:
         (_write_hdf5 if hdf5 else _write_npy)(store, names, aside)
         os.rename(aside, place)
-    except BaseException:
+    except BaseException as error:
         if aside.is_dir():
             shutil.rmtree(aside, ignore_errors=True)
         else:
             aside.unlink(missing_ok=True)
+        if isinstance(error, OSError | RuntimeError):  # HDF5's words are many, and do not name the place
+            raise OSError(f"{place} can't be written, is the disk full? {' '.join(str(error).split())}") from error
         raise
 
 

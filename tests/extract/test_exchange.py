@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -98,6 +100,21 @@ def test_a_damaged_store_leaves_nothing_half_exported(tmp_path, place):
         file.truncate(3000)
     with pytest.raises(ValueError, match=shard.name):
         export(store, tmp_path / place)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store"]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_full_disk_is_named_and_leaves_nothing_half_exported(tmp_path, place):
+    a_store(tmp_path / "store", ["a"], width=20_000)
+    code = (
+        "import resource, sys; from pathlib import Path; from extract import open_store\n"
+        "from extract.exchange import export\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))\n"
+        "export(open_store(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "store", tmp_path / place]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1].startswith(f"OSError: {tmp_path / place} can't be written, is the disk full?")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["store"]
 
 
