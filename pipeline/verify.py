@@ -143,7 +143,7 @@ def _recompute_some(verdict: Verdict, pack: Pack, count: int, differs: Differs) 
     chosen = random.SystemRandom().sample(choice, min(count, len(choice)))
     missed = []
     for number, (name, source, payload) in enumerate(chosen):
-        with _scratch(pack) as folder:
+        with tempfile.TemporaryDirectory(prefix="verify-") as folder:  # the artifacts may be another's, to read only
             again = Path(folder) / "again.h5"
             why = _make(pack, again, (name, source), f"again {number + 1}/{len(chosen)}")
             if why:
@@ -156,11 +156,6 @@ def _recompute_some(verdict: Verdict, pack: Pack, count: int, differs: Differs) 
     verdict.notes += missed
     if chosen and not verdict.recomputed:
         verdict.problems.append(f"none of {len(chosen)} {pack.holds[0]} could be recomputed")
-
-
-def _scratch(pack: Pack) -> tempfile.TemporaryDirectory:
-    pack.artifacts.scratch.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(prefix="verify-", dir=pack.artifacts.scratch)
 
 
 def _make(pack: Pack, path: Path, item: tuple[str, str], part: str) -> str | None:

@@ -180,6 +180,9 @@ def test_who_may_only_read_sees_what_is_there_and_is_told_what_to_do(read_only):
     assert {row["state"] for row in rows} == {"fresh"}
     assert run("videocap", "why", "Train", "--override", TINY + " train.seed=8").returncode == 0
     assert run("videocap", "store", "gc").returncode == 0
+    verified = run("videocap", "store", "verify", "--recompute", "1", "--override", TINY)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert verified.stdout.count("1 recomputed") == 3
     refused = run(*pipeline, TINY + " train.seed=8")
     assert refused.returncode == 2
     assert "name another by VIDEOCAP_ARTIFACTS" in refused.stderr
