@@ -21,6 +21,7 @@ from model.config import TrainConfig
 from model.generation import caption
 from model.vocabulary import Vocabulary
 
+EXPLODED = 3  # with rates at which something is learned it was never above 1.1, with others 4 to 150
 VALIDATION_BATCH = 256  # videos; greedy search of one word a video needs little memory
 
 
@@ -31,7 +32,7 @@ class TrainingConfig(CaptionerConfig, Protocol):
 
 
 class TrainingDiverged(ValueError):
-    """The loss or its gradient is no longer a finite number."""
+    """The loss or its gradient is no longer a finite number, or the loss has exploded."""
 
 
 def train(
@@ -62,7 +63,8 @@ def train(
         out: an existing empty folder. It gets model.safetensors, model.json, vocabulary.json and curves.csv.
 
     Raises:
-        TrainingDiverged: if the loss or its gradient is no longer finite.
+        TrainingDiverged: if the loss or its gradient is no longer finite, or an epoch's mean loss, so far, is more than
+            `EXPLODED` times that of the very first step, when nothing was known.
     """
     options = config.train
     trainer = Trainer(config, train, len(vocabulary))
@@ -125,6 +127,7 @@ class Trainer:
         self.data = data.to(self.device.device)
         self.optimizer = make_optimizer(self.model, self.options)
         self.steps = data.steps(self.options.batch_size, self.options.epoch)
+        self.first_loss = 0.0  # of the very first step
 
     def epoch(self, number: int) -> Iterator[dict[str, float]]:
         """Train epoch `number` (from 1); yields after each step the learning rate and the mean losses so far."""
@@ -140,13 +143,16 @@ class Trainer:
                 group["lr"] = lr
             values = self._step(batch)
             gradient = values.pop("gradient")
-            if not math.isfinite(values["loss"]) or not math.isfinite(gradient):
+            sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
+            self.first_loss = self.first_loss or values["loss"]
+            finite = math.isfinite(values["loss"]) and math.isfinite(gradient)
+            if not finite or sums["loss"] / index > EXPLODED * self.first_loss:
                 raise TrainingDiverged(
                     f"training broke off at step {step} (epoch {number}, learning rate {lr:.3g}): the loss is "
-                    f"{values['loss']:.4g}, its gradient's norm {gradient:.4g}. Lower train.lr, raise train.warmup, "
-                    f'or set train.precision to "fp32"; if this is the first epoch, look for damaged features'
+                    f"{values['loss']:.4g} (at the first step it was {self.first_loss:.4g}), its gradient's norm "
+                    f"{gradient:.4g}. Lower train.lr, raise train.warmup, or set train.precision to "
+                    f'"fp32"; if this is the first epoch, look for damaged features'
                 )
-            sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
             yield {"lr": lr, **{name: value / index for name, value in sums.items()}}
 
     def _step(self, batch: Batch) -> dict[str, float]:
@@ -189,12 +195,14 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on with the next epoch; randomness needs no state, it is seeded by epoch."""
-        return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        both = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {**both, "first_loss": self.first_loss}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.first_loss = state["first_loss"]
 
 
 def make_optimizer(model: nn.Module, options: TrainConfig) -> torch.optim.Optimizer:

@@ -231,6 +231,16 @@ def test_a_loss_that_is_no_number_stops_training_and_says_what_to_change(tmp_pat
         )
 
 
+def test_a_loss_that_explodes_stops_training_also_after_a_kill(tmp_path):
+    of, settings = videos(8), config(lr=1.0, epochs=10)
+    with pytest.raises(TrainingDiverged, match=r"\(at the first step it was 2\d\.\d+\).*Lower train\.lr") as whole:
+        run(tmp_path, settings, of)
+    assert list((tmp_path / "scratch").iterdir()), "it explodes after the first epoch"
+    with pytest.raises(TrainingDiverged) as resumed:
+        run(tmp_path, settings, of)
+    assert str(resumed.value) == str(whole.value)
+
+
 # Files
 
 
