@@ -18,7 +18,7 @@ from extract import config as extract_config
 from extract.config import MODELS, DataConfig
 from model import config as model_config
 from pipeline import console
-from pipeline.config import BaseConfig
+from pipeline.config import BaseConfig, changed
 from pipeline.foreign import ForeignPack
 from pipeline.gather import Gather
 from pipeline.pack import Pack
@@ -54,6 +54,13 @@ class Config(BaseConfig):
     def _toyclip_is_for_toyworld(self) -> "Config":
         if self.data.kind != "toyworld" and "toyclip" in (self.encoder.weights, self.text_encoder.weights):
             raise ValueError(f"weights 'toyclip' are the demo's, for data.kind 'toyworld', not {self.data.kind!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _controls_differ(self) -> "Config":
+        for name in self.score.controls:
+            if changed(self, model_config.CONTROLS[name]) == self:
+                raise ValueError(f"score.controls: {name!r} is what this config trains anyway; leave it out")
         return self
 
 
@@ -247,27 +254,38 @@ class Train(Stage):
 class Caption(Stage):
     """Writes captions and aspects for the videos of the scored split."""
 
-    makes = "model.captioning:make"
+    makes, trained = "model.captioning:make", Train
     reads = ("generate", "score.split", "train.device")
 
     def needs(self) -> dict[str, Need]:
         split = self.config.score.split
-        return {"model": (Train, ""), "videos": (Corpus, f"videos.{split}.json"), "rows": (FrameFeatures, split)}
+        return {"model": (self.trained, ""), "videos": (Corpus, f"videos.{split}.json"), "rows": (FrameFeatures, split)}
+
+
+def control(name: str) -> tuple[type[Train], type[Caption]]:
+    """Train and Caption of a control: of the same experiment, but for the fields that it changes."""
+    title = name.title().replace("_", "")
+    train = type(Train)(f"Train{title}", (Train,), {"changes": model_config.CONTROLS[name], "__module__": __name__})
+    return train, type(Caption)(f"Caption{title}", (Caption,), {"trained": train, "__module__": __name__})
+
+
+CONTROLS = {name: control(name) for name in model_config.CONTROLS}
 
 
 class Score(Stage):
-    """CIDEr, METEOR, ROUGE-L and BLEU of the captions, and of two controls beside them."""
+    """CIDEr, METEOR, ROUGE-L and BLEU of captions and of controls beside them; in the demo what is told right, too."""
 
     makes = "model.controls:make"
-    reads = ("score",)
+    reads = ("score", "data.kind")
 
     def needs(self) -> dict[str, Need]:
-        references = (Corpus, f"captions.{self.config.score.split}.json")
-        return {
+        needs = {
             "captions": (Caption, "captions.json"),
-            "references": references,
+            "references": (Corpus, f"captions.{self.config.score.split}.json"),
             "train": (Corpus, "captions.train.json"),
+            **{name: (CONTROLS[name][1], "captions.json") for name in self.config.score.controls},
         }
+        return needs | ({"scenes": (ToyWorld, "scenes.jsonl")} if self.config.data.kind == "toyworld" else {})
 
 
 class Report(Stage):
@@ -288,7 +306,8 @@ class Report(Stage):
 
 
 STAGES = (ToyWorld, Corpus, ToyClip, DecodeShard, EmbedFramesShard, ForeignShard, FrameFeatures, EmbedCaptionsShard)
-STAGES += (CaptionFeatures, Vocabulary, Train, Caption, Score, Report)
+STAGES += (CaptionFeatures, Vocabulary, Train, Caption, *(kind for pair in CONTROLS.values() for kind in pair))
+STAGES += (Score, Report)
 
 
 class Pipeline(Root):
@@ -302,6 +321,7 @@ class Pipeline(Root):
         imported = config.data.features is not None
         left_out = {ToyWorld: config.data.kind != "toyworld", ToyClip: not toyclip, ForeignShard: not imported}
         left_out |= {DecodeShard: imported, EmbedFramesShard: imported}
+        left_out |= {kind: name not in config.score.controls for name, pair in CONTROLS.items() for kind in pair}
         return tuple(stage for stage in STAGES if not left_out.get(stage))
 
     def results(self) -> str:

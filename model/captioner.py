@@ -14,7 +14,7 @@ from model.attention import sinusoid
 from model.batches import Batch
 from model.config import AspectsConfig, DecoderConfig, FusionConfig, Vis2TextConfig
 from model.decoder import Cache, Decoder
-from model.fusion import TemporalFusion
+from model.fusion import TemporalFusion, show
 from model.vis2text import Vis2Text
 from model.vocabulary import PAD
 
@@ -64,6 +64,7 @@ class Captioner(nn.Module):
         fusion, aspects, sizes = config.fusion, config.aspects, config.decoder
         width = sizes.width
         layer = {"heads": sizes.heads, "inner": sizes.inner, "dropout": sizes.dropout}
+        self.shown = fusion.frames
         self.pooling = config.vis2text.pooling
         self.max_tokens = {CAPTION: sizes.max_tokens, **{aspect: sizes.max_aspect_tokens for aspect in aspects.use}}
 
@@ -93,6 +94,7 @@ class Captioner(nn.Module):
 
     def encode(self, frames: Tensor, mask: Tensor) -> Memory:
         """The decoders' memory of `frames` (B, N, d_v) of any float type; `mask` (B, N) is True at real frames."""
+        frames, mask = show(frames, mask, self.shown, self.training)
         frames = (frames.to(self.feature_mean.dtype) - self.feature_mean) / self.feature_std
         fused = self.fusion(frames, mask)  # (B, N, d)
         vis2text = self.vis2text(fused)  # (B, N, d_text)

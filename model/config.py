@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,6 +10,14 @@ from extract.config import How, Section, What
 
 Aspect = Literal["intention", "effect", "attribute"]
 ASPECTS = ("intention", "effect", "attribute")
+Control = Literal["one_frame", "shuffled_frames", "no_subdecoders", "no_distillation"]
+CONTROLS: dict[Control, dict[str, Any]] = {
+    "one_frame": {"fusion.frames": "one"},
+    "shuffled_frames": {"fusion.frames": "shuffled"},
+    "no_subdecoders": {"aspects.use": ()},
+    "no_distillation": {"train.distill_weight": 0.0},
+}
+"""What each control changes of its experiment's config."""
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -32,6 +40,8 @@ class FusionConfig(Section):
     """Temporal resolutions: n, n/2, n/4 … frames."""
     mode: What[Literal["cascade", "parallel"]] = "cascade"
     """Each scale squeezes the one before (`cascade`) or the input (`parallel`)."""
+    frames: What[Literal["all", "one", "shuffled"]] = "all"
+    """What the model is shown of a video: all frames in order; or, to tell what time adds, one or all in any order."""
 
     def unused(self) -> tuple[str, ...]:
         return ("mode",) if self.scales == 1 else ()
@@ -151,3 +161,11 @@ class ScoreConfig(Section):
     """`coco`: PTB tokenizer; `v2c`: none, as in V2C's released code."""
     split: What[Literal["train", "val", "test"]] = "test"
     """The split that is captioned and scored."""
+    controls: What[Annotated[tuple[Control, ...], Field(strict=False)]] = ()
+    """Captioners that are trained for less, to stand beside the model: on one frame a video, on frames in any order,
+    without sub-decoders, without distillation."""
+
+    @field_validator("controls")
+    @classmethod
+    def _in_order(cls, controls: tuple[Control, ...]) -> tuple[Control, ...]:
+        return tuple(name for name in CONTROLS if name in controls)

@@ -8,6 +8,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from model.attention import Attention, FeedForward, sinusoid
 
+PHI = (5**0.5 - 1) / 2
+
 
 class LSTMBlock(nn.Module):
     """A bidirectional LSTM with d / 2 units each way; packed, so that padding reaches neither direction."""
@@ -95,6 +97,32 @@ def expand(y: Tensor, lengths: Tensor, frames: int, scale: int) -> Tensor:
     windows = torch.arange(y.shape[1], device=y.device)
     weights = (1 - (place[:, :, None] - windows).abs()).clamp(min=0)  # (B, N, M), two non-zero a row at most
     return weights.to(y.dtype) @ y
+
+
+def show(frames: Tensor, mask: Tensor, which: str, training: bool) -> tuple[Tensor, Tensor]:
+    """What a model may see of its videos, by `fusion.frames`; what remains still comes first, then padding.
+
+    Args:
+        frames, mask: (B, N, d_v) and (B, N).
+        which: `all`; `one`: in training any frame, drawn anew each time, else the middle one; `shuffled`: in training
+            any order, drawn anew each time, else one that is as good as random and the same for all videos of a length.
+
+    Returns:
+        frames (B, M, d_v) and their mask (B, M); M is 1 for `one`, else N.
+    """
+    if which == "all":
+        return frames, mask
+    lengths = mask.sum(1, keepdim=True)  # (B, 1)
+    if which == "one":
+        part = torch.rand(lengths.shape, device=mask.device) if training else 0.5
+        chosen = (part * lengths).long()  # (B, 1)
+    else:
+        # the golden ratio's multiples, without their whole part, are spread as if at random
+        spread = torch.arange(mask.shape[1], device=mask.device) * PHI % 1  # (N,)
+        key = torch.rand(mask.shape, device=mask.device) if training else spread
+        chosen = torch.where(mask, key, torch.inf).argsort(dim=1, stable=True)  # (B, N)
+    rows = torch.arange(len(mask), device=mask.device)[:, None]
+    return frames[rows, chosen], mask[rows, chosen]
 
 
 class TemporalFusion(nn.Module):

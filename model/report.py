@@ -13,6 +13,7 @@ from jinja2 import Environment
 from extract.table import load_json
 from model.curves import picture, read
 
+PARTS = ("actor", "events", "order", "all")  # of what a caption of the demo tells right
 METRICS = ("CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4")
 EXAMPLES = 12
 
@@ -32,6 +33,14 @@ svg { max-width: 100%; height: auto }
 <table><tr><th></th>{% for metric in metrics %}<th>{{ metric }}</th>{% endfor %}</tr>
 {% for label, row in rows %}<tr><td>{{ label }}</td>
 {% for metric in metrics %}<td>{{ "%.3f"|format(row[metric]) }}</td>{% endfor %}</tr>{% endfor %}</table>
+{% if scores.told_right %}<h2>What the captions tell right</h2>
+<p>Shares of the clips whose actor did this in training, too (seen), and of those whose actor did not (unseen).</p>
+<table><tr><th></th>{% for half, of in scores.told_right.items() %}
+<th colspan="{{ parts|length }}">{{ half }} ({{ of.clips }} clips)</th>{% endfor %}</tr>
+<tr><th></th>{% for half in scores.told_right %}{% for part in parts %}<th>{{ part }}</th>{% endfor %}{% endfor %}</tr>
+{% for label, row in rows %}<tr><td>{{ label }}</td>{% for of in row.told_right.values() %}
+{% for part in parts %}<td>{{ "%.2f"|format(of[part]) }}</td>{% endfor %}{% endfor %}</tr>{% endfor %}
+</table>{% endif %}
 <h2>Training</h2>{{ curves|safe }}
 <h2>Captions</h2><dl>
 {% for item in examples %}<dt>{{ item.video_id }}</dt><dd>{{ item.caption }}
@@ -54,6 +63,13 @@ def score_table(scores: Mapping) -> str:
     lines.append(f"{'':<34}" + "".join(f"{metric:>9}" for metric in METRICS))
     for label, row in score_rows(scores):
         lines.append(f"{label:<34}" + "".join(f"{row[metric]:>9.3f}" for metric in METRICS))
+    if halves := scores.get("told_right"):
+        titles = "".join(f"  {half} ({of['clips']} clips)".ljust(2 + 8 * len(PARTS)) for half, of in halves.items())
+        lines += ["", f"{'share told right':<34}{titles}".rstrip()]
+        lines.append(f"{'':<34}" + "".join("  " + "".join(f"{part:>8}" for part in PARTS) for _ in halves))
+        for label, row in score_rows(scores):
+            shares = ("  " + "".join(f"{of[part]:>8.2f}" for part in PARTS) for of in row["told_right"].values())
+            lines.append(f"{label:<34}" + "".join(shares))
     return "\n".join(lines)
 
 
@@ -87,6 +103,7 @@ def make(
             scores=numbers,
             rows=score_rows(numbers),
             metrics=METRICS,
+            parts=PARTS,
             aspects=("intention", "effect", "attribute"),
             examples=load_json(captions)[:EXAMPLES],
             references=load_json(references),

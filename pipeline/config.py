@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -96,6 +97,15 @@ def load(config: type[BaseConfig], file: Path, override: str = "") -> BaseConfig
     except ValidationError as error:
         lines = [_explain(mistake, file, roles, overridden) for mistake in error.errors()]
         raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def changed(config: BaseConfig, changes: Mapping[str, Any]) -> BaseConfig:
+    """The config with other values for some fields, such as {"train.epochs": 3}; they are taken as they are."""
+    for key, value in changes.items():
+        section, field = key.split(".")
+        part = getattr(config, section).model_copy(update={field: value})
+        config = config.model_copy(update={section: part})
+    return config
 
 
 def _is_path(config: type[BaseConfig], section: str, name: str, value: str) -> bool:

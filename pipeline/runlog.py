@@ -64,7 +64,7 @@ def summary(events: list[dict], stages: dict[str, bool]) -> list[str]:
         shards = f" {len(ran)} shards," if len(ran) > 1 else ""
         seconds = f"{shards} {sum(event['seconds'] for event in ran):.1f} s" if ran else ""
         why = next((event["why"] for event in mine if event.get("why")), "") if ran else ""
-        lines.append(f"  {stage:<20} {outcome:<12}{seconds:<20}{why}".rstrip())
+        lines.append(f"  {stage:<22} {outcome:<12}{seconds:<20}{why}".rstrip())
     failed = any(event["event"] == "failed" for event in events)
     for kind in ("warning", "failed"):
         said = [f"{event['stage']}: {event['reason']}" for event in events if event["event"] == kind]

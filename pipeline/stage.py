@@ -12,7 +12,7 @@ import re
 import shutil
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
@@ -22,7 +22,7 @@ import luigi
 
 from pipeline import jobs, reasons, runlog
 from pipeline.artifacts import Artifacts, stat_file
-from pipeline.config import View
+from pipeline.config import BaseConfig, View, changed
 from pipeline.experiment import Experiment, ExperimentParameter
 from pipeline.keys import canonical, code_digest, digest, file_digest
 
@@ -40,6 +40,8 @@ class Stage(luigi.Task):
     """Extraction: a renamed variable must not cost 20 GPU hours, so only `version` counts, not the code."""
     reads: ClassVar[tuple[str, ...]] = ()
     """Config fields and sections that the stage may read."""
+    changes: ClassVar[Mapping[str, Any]] = {}
+    """Fields that have another value here than in the config: {"fusion.frames": "one"}, for a control of a stage."""
     hashes_at_once: ClassVar[bool] = False
     """Sources of unknown content are hashed when the key is asked for: for a single file."""
     identified_by_key: ClassVar[bool] = False
@@ -122,7 +124,11 @@ class Stage(luigi.Task):
     @property
     def config(self) -> View:
         """The config, but only the declared fields."""
-        return View(self.experiment.config, self.reads, self.name)
+        return View(self.whole_config(), self.reads, self.name)
+
+    def whole_config(self) -> BaseConfig:
+        """The experiment's config as it is for this stage."""
+        return changed(self.experiment.config, self.changes)
 
     def field(self, name: str) -> Any:
         """A declared field by its full name, as "decode.keep"."""
@@ -131,10 +137,10 @@ class Stage(luigi.Task):
 
     def what(self) -> dict[str, Any]:
         """The declared fields that decide values; not those that can't matter beside the others' values."""
-        values = {}
+        values, whole = {}, self.whole_config()
         for key, value in self.config.items().items():
             section, field = key.split(".")
-            unused = getattr(getattr(self.experiment.config, section), "unused", tuple)()
+            unused = getattr(getattr(whole, section), "unused", tuple)()
             if self.experiment.roles[key] == "what" and field not in unused:
                 values[key] = value
         return values

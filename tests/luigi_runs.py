@@ -20,7 +20,7 @@ LUIGI = [sys.executable, "-m", "luigi", "--module", "tasks", "Pipeline"]
 # a demo that is small in everything but its stages
 TINY = (
     "toyworld.clips=24 toyclip.steps=3 decode.frames=6 decoder.width=32 decoder.heads=2 decoder.inner=32 "
-    "train.epochs=2 generate.beam=2 vocabulary.min_count=1 pipeline.shard_size=16"
+    "train.epochs=2 generate.beam=2 vocabulary.min_count=1 pipeline.shard_size=16 score.controls=[]"
 )
 
 # the user's own videos, in folders beside the config

@@ -89,6 +89,33 @@ def test_a_changed_field_reruns_only_what_it_touches(demo):
     assert b"beam = 2" in back.result("config.toml", "greedy")
 
 
+def test_controls_are_trained_for_less_and_stand_beside_the_model(demo):
+    controls = "score.controls=['one_frame','no_subdecoders'] experiment.name=controlled"
+    run = luigi(demo.artifacts, "--override", f"{TINY} {controls}")
+    assert run.status == 0, run.output
+    trained = {"TrainOneFrame", "CaptionOneFrame", "TrainNoSubdecoders", "CaptionNoSubdecoders"}
+    assert run.ran() == {*trained, "Score", "Report"}
+    scores = json.loads(run.result("scores.json", "controlled"))
+    assert {"trained: one frame", "trained: no subdecoders"} < set(scores["controls"])
+    for row in (scores, *scores["controls"].values()):
+        assert [row["told_right"][half]["clips"] for half in ("seen", "unseen")] == [2, 2]
+    frequent = scores["controls"]["most frequent train caption"]["told_right"]
+    assert sum(frequent[half]["all"] for half in frequent) <= 1, "one caption can't be right for all"
+    assert "share told right" in run.output
+    made = {stage: next((demo.artifacts / stage).glob("*/manifest.json")) for stage in trained}
+    recipes = {stage: json.loads(file.read_text())["recipe"]["config"] for stage, file in made.items()}
+    assert recipes["TrainOneFrame"]["fusion.frames"] == "one"
+    assert recipes["TrainNoSubdecoders"]["aspects.use"] == []
+    again = luigi(demo.artifacts, "--override", f"{TINY} {controls} generate.beam=1")
+    assert again.ran() <= {"Caption", "CaptionOneFrame", "CaptionNoSubdecoders", "Score", "Report"}
+
+
+def test_a_control_that_changes_nothing_is_refused(tmp_path):
+    run = luigi(tmp_path / "artifacts", "--override", TINY + " score.controls=['no_subdecoders'] aspects.use=[]")
+    assert run.status == 2
+    assert "score.controls: 'no_subdecoders' is what this config trains anyway; leave it out" in run.output
+
+
 def test_two_workers_and_dropped_frames_give_the_same_result(demo, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     both = luigi(tmp_path / "artifacts", "--workers", "2", "--override", TINY + " decode.keep=false")

@@ -9,7 +9,7 @@ from small import D_IN, D_TEXT, config, training_data, videos
 from model import losses
 from model.captioner import Captioner
 from model.config import ASPECTS
-from model.fusion import TemporalFusion, expand, squeeze
+from model.fusion import TemporalFusion, expand, show, squeeze
 from model.vocabulary import PAD
 
 BLOCKS = ("lstm", "transformer", "conv1d")
@@ -70,6 +70,32 @@ def test_every_block_knows_the_order_of_frames(block):
     frames, mask = torch.randn(1, 8, D_IN), torch.ones(1, 8, dtype=torch.bool)
     forwards, backwards = model.fusion(frames, mask), model.fusion(frames.flip(1), mask)
     assert (forwards - backwards.flip(1)).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("which", ["one", "shuffled"])
+def test_a_control_is_shown_the_same_alone_and_in_a_padded_batch(which):
+    frames, lengths = torch.arange(3 * 20.0).view(3, 20, 1), torch.tensor([20, 7, 1])
+    mask = torch.arange(20) < lengths[:, None]
+    shown, real = show(frames, mask, which, training=False)
+    for index, length in enumerate(lengths):
+        alone, _ = show(frames[index, :length][None], mask[index, :length][None], which, training=False)
+        assert torch.equal(shown[index][real[index]], alone[0])
+        if which == "one":
+            assert alone[0].tolist() == [[index * 20 + length // 2]], "the middle"
+        else:
+            assert sorted(alone[0]) == sorted(frames[index, :length])
+            assert length < 2 or not torch.equal(alone[0], frames[index, :length])
+
+
+def test_in_training_a_control_draws_any_frame_or_any_order_anew():
+    torch.manual_seed(0)
+    frames, mask = torch.arange(6.0).view(1, 6, 1), torch.tensor([[True] * 4 + [False] * 2])
+    one = [float(show(frames, mask, "one", training=True)[0]) for _ in range(200)]
+    assert set(one) == {0, 1, 2, 3}
+    orders = [show(frames, mask, "shuffled", training=True) for _ in range(400)]
+    assert all(real[0].tolist() == mask[0].tolist() for _, real in orders)
+    assert len({tuple(order[0, :4, 0].tolist()) for order, _ in orders}) == 24
+    assert show(frames, mask, "all", training=True)[0] is frames
 
 
 def test_a_cascade_is_not_parallel_scales():
