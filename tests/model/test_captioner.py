@@ -171,6 +171,26 @@ def test_a_word_loss_is_the_mean_over_its_own_words():
         assert model(full)[source].item() == pytest.approx(sum(words) / len(words), abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {"caption": 4.6579, "distill": 0.6334, "intention": 3.9573, "effect": 3.8797, "attribute": 5.3688}),
+        (
+            {"aspects": (), "fusion": {"block": "transformer", "mode": "parallel"}},
+            {"caption": 4.3841, "distill": 0.6346},
+        ),
+        (
+            {"aspects": ("effect",), "fusion": {"block": "conv1d"}, "vis2text": {"pooling": "broadcast"}},
+            {"caption": 4.5892, "distill": 0.6455, "effect": 4.2594},
+        ),
+    ],
+)
+def test_the_losses_of_a_seeded_model_stay_as_they_are(options, expected):
+    model = make(**options)
+    parts = model(batch(aspects=tuple(model.aspects)), label_smoothing=0.1)
+    assert {name: value.item() for name, value in parts.items()} == pytest.approx(expected, abs=1e-4)
+
+
 # What reaches what
 
 

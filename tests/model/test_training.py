@@ -288,38 +288,42 @@ from pathlib import Path
 import torch
 from test_training import run_with_validation
 torch.set_num_threads(1)
-run_with_validation(Path(sys.argv[1]))
+run_with_validation(Path(sys.argv[1]), int(sys.argv[2]))
 """
 
 
-def run_with_validation(folder: Path) -> Path:
+def run_with_validation(folder: Path, epochs: int) -> Path:
     of = videos(8)
-    settings = config(epochs=16, patience=16, epoch="caption", lr=1e-2)
+    settings = config(epochs=epochs, patience=epochs, epoch="caption", lr=1e-2)
     val = (features(8), [video.id for video in of])
     return run(folder, settings, of, val, lambda captions: float(sum(map(len, captions.values())) % 17))
 
 
-def test_killed_at_random_moments_training_ends_in_the_same_weights(tmp_path):
+@pytest.mark.parametrize(("kills", "epochs"), [(2, 30), pytest.param(8, 120, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_training_ends_in_the_same_weights(tmp_path, kills, epochs):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     killed.mkdir()
     whole.mkdir()
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    command = [sys.executable, "-c", SCRIPT, str(killed), str(epochs)]
 
     def start() -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(killed)], env={**os.environ, "PYTHONPATH": path})
+        return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
 
     def epochs_done() -> int:
         return max((int(file.stem[-5:]) for file in killed.glob("scratch/epoch-*.pt")), default=0)
 
-    for least in (1, 6):
-        process = start()
-        while process.poll() is None and epochs_done() < least:
+    for _ in range(kills):
+        before, process = epochs_done(), start()
+        while process.poll() is None and epochs_done() == before:
             time.sleep(0.002)
         time.sleep(np.random.default_rng().uniform(0, 0.15))
         process.kill()
         assert process.wait() == -signal.SIGKILL
-        assert least <= epochs_done() < 16
+        assert before < epochs_done() < epochs
+        assert len(list(killed.glob("scratch/epoch-*.pt"))) <= 3, "the last two, and one more if this is the moment"
     assert start().wait() == 0
-    end, reference = max(killed.glob("out*")), run_with_validation(whole)
+    end = max(killed.glob("out*"), key=lambda folder: int(folder.name[3:]))
+    reference = run_with_validation(whole, epochs)
     assert same_weights(end, reference)
     assert (end / "curves.csv").read_bytes() == (reference / "curves.csv").read_bytes()
