@@ -68,6 +68,7 @@ class ToyWorld(Stage):
     """Renders the demo's own clips to .mp4 files, with captions and commonsense aspects."""
 
     makes, by_version = "extract.toyworld:make", True
+    version = 2  # 2: more actors, each of which lacks one event in training
     reads = ("toyworld",)
 
 
@@ -107,6 +108,7 @@ class ToyClip(Stage):
     """Trains the demo's small CLIP on the training split's frames and captions, in OpenAI's checkpoint format."""
 
     makes, by_version, identified_by_key = "extract.toyclip:make", True, True
+    version = 2  # 2: a ResNet
     reads = ("toyclip", "encoder.pixels", "data.videos")
     uses = rendered
 

@@ -1,4 +1,4 @@
-"""How much of a training step is matrix products, and tokens a second, at the sizes of METHOD's MSR-VTT.
+"""How much of a training step is matrix products, and tokens a second, with as many videos as MSR-VTT trains on.
 
     python benchmarks/training.py [--videos 6513] [--steps 5] [--rounds 3]
 

@@ -140,7 +140,7 @@ class DataConfig(Section):
 class ToyWorldConfig(Section):
     """[toyworld]: the demo's own videos."""
 
-    clips: What[Annotated[int, Field(ge=20)]] = 600
+    clips: What[Annotated[int, Field(ge=20)]] = 900
     """How many clips to render."""
     seed: What[int] = 0
     """Seed of scenes, captions and split."""
@@ -149,7 +149,7 @@ class ToyWorldConfig(Section):
 class ToyClipConfig(Section):
     """[toyclip]: the small CLIP that the demo trains for itself."""
 
-    steps: What[Annotated[int, Field(ge=1)]] = 1000
+    steps: What[Annotated[int, Field(ge=1)]] = 650
     """Optimizer steps."""
     seed: What[int] = 0
     """Seed of initial weights and batches."""

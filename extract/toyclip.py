@@ -19,12 +19,13 @@ from extract.encoders import clip
 from extract.table import load_json
 from extract.video_files import locate
 
-PATCH = 16
-WIDTH, LAYERS, EMBED = 64, 3, 128  # of the vision transformer; EMBED is also the width of what it gives
+WIDTH, LAYERS, EMBED = 8, (1, 1, 1, 1), 128  # of CLIP's own kind of ResNet; EMBED is the width of what it gives
+STRIDE = 32  # pixels of the frame a pixel of its last layer
 CLIPS, FRAMES = 24, 4  # a step
 _TEXT_WIDTH, _TEXT_LAYERS = 64, 2
 _LR = 2e-3
 _REDRAW = 10.0
+_PARTS = 8  # that each side of a frame has when it is redrawn
 _SHIFT = 6  # pixels
 _CONTEXT, _VOCABULARY = 77, 49408  # OpenAI's
 _MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])
@@ -57,25 +58,27 @@ def train(
 
     The loss is CLIP's, both ways, between a caption and the mean embedding of `FRAMES` frames of its clip; clips that
     share a caption are no negatives of each other. A few hundred clips are too few to learn from captions alone where
-    things are, so each frame's embedding must also let a small network, thrown away afterwards, redraw that frame.
+    things are, so each frame's embedding must also let a linear map, thrown away afterwards, redraw that frame roughly:
+    how dark and how colourful each of its parts is. The image encoder is one of CLIP's ResNets: after as many seconds
+    of training a vision transformer's embeddings told places, sizes and shapes much worse.
     The same arguments on the same machine, with the same number of threads, give the same bytes.
 
     Args:
         videos: files of the training clips, by id.
         captions: of the same ids, at least one each.
         out: where the checkpoint goes: a state dict in OpenAI's format, fp32.
-        pixels: height and width of the input, a multiple of `PATCH`.
+        pixels: height and width of the input, a multiple of `STRIDE`.
         steps: optimizer steps, of `CLIPS` clips each.
         seed: of initial weights and batches.
         threads: for torch, while this trains; None leaves them as they are.
 
     Raises:
-        ValueError: `pixels` is no multiple of `PATCH`, there are fewer than two videos, or one has no caption or no
+        ValueError: `pixels` is no multiple of `STRIDE`, there are fewer than two videos, or one has no caption or no
             frame.
         RuntimeError: a caption is longer than 77 tokens.
     """
-    if pixels % PATCH:
-        raise ValueError(f"the small CLIP needs frames of a multiple of {PATCH} pixels, not {pixels}")
+    if pixels % STRIDE:
+        raise ValueError(f"the small CLIP needs frames of a multiple of {STRIDE} pixels, not {pixels}")
     if len(videos) < 2:
         raise ValueError(f"the small CLIP needs two videos or more to tell apart, not {len(videos)}")
     ids = sorted(videos)
@@ -86,12 +89,9 @@ def train(
     with _threads(threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = clip.model.CLIP(
-            EMBED, pixels, LAYERS, WIDTH, PATCH, _CONTEXT, len(used), _TEXT_WIDTH, _TEXT_WIDTH // 64, _TEXT_LAYERS
+            EMBED, pixels, LAYERS, WIDTH, None, _CONTEXT, len(used), _TEXT_WIDTH, _TEXT_WIDTH // 64, _TEXT_LAYERS
         )
-        with torch.no_grad():
-            # Grey ground becomes zero and places stand out, which a short training would not find by itself.
-            model.visual.conv1.weight -= model.visual.conv1.weight.mean((1, 2, 3), keepdim=True)
-            model.visual.positional_embedding *= 5
+        model.visual.to(memory_format=torch.channels_last)  # in which a CPU convolves faster
         _fit(model, frames, tokens, first, _alike([captions[id] for id in ids]), steps, Generator().manual_seed(seed))
         state = _checkpoint(model, used, pixels)
     data = io.BytesIO()  # given a path, torch.save would write its name into the file
@@ -109,8 +109,7 @@ def _fit(
     generator: Generator,
 ) -> None:
     """Train in place. `tokens` (C, 77); a clip's captions are its rows `first[i]` to `first[i + 1]`; `alike` (N, N)."""
-    side = model.visual.input_resolution // 4
-    redraw = nn.Sequential(nn.Linear(EMBED, 256), nn.GELU(), nn.Linear(256, 3 * side * side))
+    redraw = nn.Linear(EMBED, 2 * _PARTS**2)
     parameters = [*model.parameters(), *redraw.parameters()]
     optimizer = torch.optim.AdamW(parameters, _LR, betas=(0.9, 0.98), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LR, total_steps=steps + 1, pct_start=0.1)
@@ -129,8 +128,7 @@ def _fit(
         logits = logits.masked_fill(alike[batch][:, batch], -torch.inf)
         target = torch.arange(len(batch))
         contrast = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-        drawn = F.avg_pool2d(images, 4).flatten(1)
-        drawn = drawn - drawn.median(1, keepdim=True).values  # what stands out from the ground
+        drawn = _rough(images)
         missed = F.mse_loss(redraw(embedded), drawn) / drawn.var()
 
         optimizer.zero_grad(set_to_none=True)
@@ -147,11 +145,20 @@ def _sample(frames: Tensor, generator: Generator) -> Tensor:
     uint8 (N, H, W, 3) to float32 (FRAMES, 3, H, W).
     """
     parts = (torch.arange(FRAMES) + torch.rand(FRAMES, generator=generator)) * len(frames) / FRAMES
-    images = ((frames[parts.long()] / 255 - _MEAN) / _STD).permute(0, 3, 1, 2)
+    images = ((frames[parts.long()] / 255 - _MEAN) / _STD).permute(0, 3, 1, 2)  # in memory channels stay last
     mirror, dx, dy = (torch.rand(3, generator=generator) * torch.tensor([2, 2 * _SHIFT + 1, 2 * _SHIFT + 1])).tolist()
     height, width = images.shape[2:]
     images = F.pad(images, (_SHIFT,) * 4, mode="replicate")[:, :, int(dy) :, int(dx) :][:, :, :height, :width]
     return images.flip(3) if mirror >= 1 else images
+
+
+def _rough(images: Tensor) -> Tensor:
+    """How dark and how colourful each part of a frame is, against the ground: (B, 3, H, W) to (B, 2 * _PARTS²)."""
+    pixels = images * _STD[:, None, None] + _MEAN[:, None, None]
+    both = torch.stack((pixels.mean(1), pixels.amax(1) - pixels.amin(1)), 1)  # (B, 2, H, W)
+    parts = F.adaptive_avg_pool2d(both, _PARTS).flatten(2)
+    parts = parts - parts.median(2, keepdim=True).values
+    return (parts / parts.std((0, 2), keepdim=True)).flatten(1)
 
 
 def _alike(captions: list[Sequence[str]]) -> Tensor:
@@ -184,7 +191,7 @@ def _tokenize(captions: list[Sequence[str]]) -> tuple[Tensor, Tensor, list[int]]
 
 def _checkpoint(model: clip.model.CLIP, used: Tensor, pixels: int) -> dict[str, Tensor]:
     """OpenAI's state dict, with CLIP's whole vocabulary: tokens that were not used get untrained rows."""
-    state = {name: value.detach() for name, value in model.state_dict().items()}
+    state = {name: value.detach().contiguous() for name, value in model.state_dict().items()}
     table = torch.randn(_VOCABULARY, _TEXT_WIDTH) * 0.02
     table[used] = state["token_embedding.weight"]
     sizes = {"input_resolution": pixels, "context_length": _CONTEXT, "vocab_size": _VOCABULARY}

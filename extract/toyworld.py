@@ -14,7 +14,9 @@ if one is `push`, by the room that is left ahead of the block: the whole movemen
 from __future__ import annotations
 
 import json
+import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,14 @@ from extract.toyscene import Scene, describe, scenes
 
 PIXELS = 64
 _BLOCK = (7.0, 12.0)  # width and height in pixels
-_RGB = {"red": (205, 40, 45), "green": (40, 150, 60), "blue": (45, 80, 200), "yellow": (235, 185, 30)}
+_RGB = {
+    "red": (205, 40, 45),
+    "green": (40, 150, 60),
+    "blue": (45, 80, 200),
+    "yellow": (235, 185, 30),
+    "purple": (130, 50, 170),
+    "orange": (240, 130, 30),
+}
 _GREY = (110, 110, 115)
 
 
@@ -48,11 +57,15 @@ def render(folder: Path, clips: int, seed: int) -> None:
     """
     (folder / "videos").mkdir(parents=True, exist_ok=True)
     drawn = scenes(clips, seed)
-    for scene in tqdm(drawn, desc="render", unit="clip", disable=None):
+
+    def film(scene: Scene) -> None:
         rng = random.Random(f"pixels {seed} {scene['video']}")
         fps = rng.choice((8, 10, 12))
         frames = draw(scene, round(fps * rng.uniform(2.5, 3.5)), rng)
         write_video(folder / "videos" / scene["video"], frames, fps)
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:  # most of the time ffmpeg is waited for
+        list(tqdm(pool.map(film, drawn), total=len(drawn), desc="render", unit="clip", disable=None))
     _write_lines(folder / "scenes.jsonl", drawn)
     _write_lines(folder / "captions.jsonl", [line for scene in drawn for line in describe(scene, seed)])
 

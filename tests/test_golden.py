@@ -112,7 +112,7 @@ def weights(checkpoint: Path) -> list:
     import torch
 
     state = torch.load(checkpoint, weights_only=True)
-    names = ("visual.proj", "text_projection", "logit_scale", "visual.conv1.weight", "ln_final.bias")
+    names = ("visual.attnpool.c_proj.weight", "text_projection", "logit_scale", "visual.conv1.weight", "ln_final.bias")
     return [state[name] for name in names]
 
 

@@ -106,7 +106,7 @@ def test_half_of_test_shows_actors_in_events_that_train_and_val_never_show():
     assert sum(not scene["seen"] for scene in test) == 45
     for scene in test:
         combinations = {(scene["colour"], scene["shape"], event) for event in scene["events"]}
-        assert combinations <= shown if scene["seen"] else not combinations & shown
+        assert len(combinations - shown) == (0 if scene["seen"] else 1)
     # Their parts are all known: each colour and each shape in each event.
     assert {(colour, event) for colour, _, event in shown} == {(c, e) for c in COLOURS for e in EVENTS}
     assert {(shape, event) for _, shape, event in shown} == {(s, e) for s in SHAPES for e in EVENTS}
@@ -123,7 +123,7 @@ def test_the_vocabulary_is_small_and_every_word_frequent():
         for part in ("caption", "intention", "effect", "attribute")
         for word in line[part].split()
     )
-    assert len(words) < 120
+    assert len(words) < 125
     assert min(words.values()) >= 50, words.most_common()[-3:]
 
 

@@ -1,0 +1,38 @@
+"""The demo as a proof: three worlds, and in each what the model tells right beside controls trained for less."""
+
+import json
+
+import pytest
+from luigi_runs import luigi
+
+SEEDS = range(3)
+CONTROLS = ("one_frame", "shuffled_frames", "no_subdecoders", "no_distillation")
+PARTS = ("actor", "events", "order", "all")
+HALVES = ("seen", "unseen")
+
+
+@pytest.mark.slow
+def test_the_demo_tells_what_its_controls_can_not(tmp_path):
+    found = []
+    for seed in SEEDS:
+        seeds = " ".join(f"{section}.seed={seed}" for section in ("toyworld", "toyclip", "train"))
+        controls = f"score.controls={list(CONTROLS)} experiment.name=seed{seed}"
+        run = luigi(tmp_path / "artifacts", "--override", f"{seeds} {controls}", timeout=1800)
+        assert run.status == 0, run.output
+        scores = json.loads(run.result("scores.json", f"seed{seed}"))
+        found.append({"model": scores, **scores["controls"]})
+
+    def mean(of: str, half: str, part: str) -> float:
+        return sum(rows[of]["told_right"][half][part] for rows in found) / len(found)
+
+    print("| mean of three seeds | CIDEr |", " | ".join(f"{half} {part}" for half in HALVES for part in PARTS), "|")
+    print("|---|" + "---|" * 9)
+    for of in found[0]:
+        cider = sum(rows[of]["CIDEr"] for rows in found) / len(found)
+        shares = (f"{mean(of, half, part):.2f}" for half in HALVES for part in PARTS)
+        print(f"| {of} | {cider:.2f} |", " | ".join(shares), "|")
+
+    assert mean("model", "seen", "all") >= 0.5
+    for half in HALVES:
+        assert mean("model", half, "events") >= 3 * mean("trained: one frame", half, "events")
+        assert mean("model", half, "order") >= 1.5 * mean("trained: shuffled frames", half, "order")
