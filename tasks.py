@@ -54,12 +54,17 @@ class Config(BaseConfig):
     def _toyclip_is_for_toyworld(self) -> "Config":
         if self.data.kind != "toyworld" and "toyclip" in (self.encoder.weights, self.text_encoder.weights):
             raise ValueError(f"weights 'toyclip' are the demo's, for data.kind 'toyworld', not {self.data.kind!r}")
+        if self.encoder.weights == "toyclip" and self.encoder.pixels % 32:
+            raise ValueError(f"weights 'toyclip' take encoder.pixels of a multiple of 32, not {self.encoder.pixels}")
         return self
 
     @model_validator(mode="after")
-    def _controls_differ(self) -> "Config":
+    def _controls_show_less(self) -> "Config":
         for name in self.score.controls:
-            if changed(self, model_config.CONTROLS[name]) == self:
+            changes = model_config.CONTROLS[name]
+            if "fusion.frames" in changes and self.fusion.frames != "all":
+                raise ValueError(f'score.controls: {name!r} is a control of fusion.frames = "all"; leave it out')
+            if changed(self, changes) == self:
                 raise ValueError(f"score.controls: {name!r} is what this config trains anyway; leave it out")
         return self
 

@@ -85,7 +85,8 @@ def show_why(chosen: argparse.Namespace) -> int:
     if chosen.stage not in rows:
         raise ValueError(f"this experiment has no stage {chosen.stage}; it has {', '.join(rows)}")
     row = rows[chosen.stage]
-    stage = getattr(tasks, chosen.stage).of(root.experiment)
+    kinds = {kind.__name__: kind for kind in root.experiment.order}
+    stage = kinds[chosen.stage].of(root.experiment)
     nearest = stage.nearest() if row["may_run"] else None
     found = why(root.experiment, stage) if row["may_run"] else []
     if chosen.json:

@@ -57,7 +57,7 @@ def train(
     """Train a small CLIP on clips and their captions, and save its state dict.
 
     The loss is CLIP's, both ways, between a caption and the mean embedding of `FRAMES` frames of its clip; clips that
-    share a caption are no negatives of each other. A few hundred clips are too few to learn from captions alone where
+    share a caption are no negatives of each other. Some hundred clips are too few to learn from captions alone where
     things are, so each frame's embedding must also let a linear map, thrown away afterwards, redraw that frame roughly:
     how dark and how colourful each of its parts is. The image encoder is one of CLIP's ResNets: after as many seconds
     of training a vision transformer's embeddings told places, sizes and shapes much worse.

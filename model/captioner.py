@@ -94,7 +94,7 @@ class Captioner(nn.Module):
 
     def encode(self, frames: Tensor, mask: Tensor) -> Memory:
         """The decoders' memory of `frames` (B, N, d_v) of any float type; `mask` (B, N) is True at real frames."""
-        frames, mask = show(frames, mask, self.shown, self.training)
+        frames, mask = show(frames, mask, self.shown, self.training)  # from here on N may be 1, by `fusion.frames`
         frames = (frames.to(self.feature_mean.dtype) - self.feature_mean) / self.feature_std
         fused = self.fusion(frames, mask)  # (B, N, d)
         vis2text = self.vis2text(fused)  # (B, N, d_text)

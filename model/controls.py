@@ -1,4 +1,4 @@
-"""Captions that anything worth the name must beat: what templates and guessing alone earn."""
+"""Scores of captions, and of controls beside them: what templates alone earn, and captioners trained for less."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def most_frequent(train: Mapping[str, Sequence[str]]) -> str:
     return min(counts, key=lambda caption: (-counts[caption], caption))
 
 
-def controls(
+def from_templates(
     captions: Mapping[str, str], train: Mapping[str, Sequence[str]], seed: int = 0
 ) -> dict[str, dict[str, str]]:
-    """Captions by control and video id.
+    """What knows the language but not the video: captions by control and video id.
 
     Args:
         captions: the model's, by video id.
@@ -69,7 +69,7 @@ def make(
     every = load_json(references)
     wanted = {name: every[name] for name in made}
     beside = {f"trained: {name.replace('_', ' ')}": _captions(trained[name]) for name in config.score.controls}
-    beside |= controls(made, load_json(train))
+    beside |= from_templates(made, load_json(train))
     truth = {scene["video"]: scene for scene in map(json.loads, scenes.read_text().splitlines())} if scenes else None
 
     def scored(texts: Mapping[str, str]) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def show(frames: Tensor, mask: Tensor, which: str, training: bool) -> tuple[Tens
     Args:
         frames, mask: (B, N, d_v) and (B, N).
         which: `all`; `one`: in training any frame, drawn anew each time, else the middle one; `shuffled`: in training
-            any order, drawn anew each time, else one that is as good as random and the same for all videos of a length.
+            any order, drawn anew each time, else a scrambled one, the same for all videos of a length.
 
     Returns:
         frames (B, M, d_v) and their mask (B, M); M is 1 for `one`, else N.
@@ -117,8 +117,8 @@ def show(frames: Tensor, mask: Tensor, which: str, training: bool) -> tuple[Tens
         part = torch.rand(lengths.shape, device=mask.device) if training else 0.5
         chosen = (part * lengths).long()  # (B, 1)
     else:
-        # the golden ratio's multiples, without their whole part, are spread as if at random
-        spread = torch.arange(mask.shape[1], device=mask.device) * PHI % 1  # (N,)
+        # the golden ratio's multiples, without their whole part: any number of them is spread evenly, and in disorder
+        spread = torch.arange(1, mask.shape[1] + 1, device=mask.device) * PHI % 1  # (N,)
         key = torch.rand(mask.shape, device=mask.device) if training else spread
         chosen = torch.where(mask, key, torch.inf).argsort(dim=1, stable=True)  # (B, N)
     rows = torch.arange(len(mask), device=mask.device)[:, None]

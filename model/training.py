@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import nn
@@ -21,7 +22,8 @@ from model.config import TrainConfig
 from model.generation import caption
 from model.vocabulary import Vocabulary
 
-EXPLODED = 3  # with rates at which something is learned it was never above 1.1, with others 4 to 150
+RECENT = 20  # steps whose mean loss tells whether training explodes
+EXPLODED = 3  # times the first step's loss; in the demo and the tests 1.1 where something is learned, else 4 to 150
 VALIDATION_BATCH = 256  # videos; greedy search of one word a video needs little memory
 
 
@@ -63,8 +65,8 @@ def train(
         out: an existing empty folder. It gets model.safetensors, model.json, vocabulary.json and curves.csv.
 
     Raises:
-        TrainingDiverged: if the loss or its gradient is no longer finite, or an epoch's mean loss, so far, is more than
-            `EXPLODED` times that of the very first step, when nothing was known.
+        TrainingDiverged: if the loss or its gradient is no longer finite, or the mean loss of the epoch's last `RECENT`
+            steps is more than `EXPLODED` times that of the very first step, when nothing was known.
     """
     options = config.train
     trainer = Trainer(config, train, len(vocabulary))
@@ -136,6 +138,7 @@ class Trainer:
         torch.manual_seed(mix("dropout", options.seed, number))  # the same whether or not a kill came before
         batches = self.data.epoch(number, seed=options.seed, batch_size=options.batch_size, epoch=options.epoch)
         sums: dict[str, float] = {}
+        recent: deque[float] = deque(maxlen=min(RECENT, self.steps))
         for index, batch in enumerate(batches, 1):
             step = (number - 1) * self.steps + index
             lr = learning_rate(step, total, options)
@@ -144,16 +147,26 @@ class Trainer:
             values = self._step(batch)
             gradient = values.pop("gradient")
             sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
+            recent.append(values["loss"])
             self.first_loss = self.first_loss or values["loss"]
-            finite = math.isfinite(values["loss"]) and math.isfinite(gradient)
-            if not finite or sums["loss"] / index > EXPLODED * self.first_loss:
-                raise TrainingDiverged(
-                    f"training broke off at step {step} (epoch {number}, learning rate {lr:.3g}): the loss is "
-                    f"{values['loss']:.4g} (at the first step it was {self.first_loss:.4g}), its gradient's norm "
-                    f"{gradient:.4g}. Lower train.lr, raise train.warmup, or set train.precision to "
-                    f'"fp32"; if this is the first epoch, look for damaged features'
+            if not math.isfinite(values["loss"]) or not math.isfinite(gradient):
+                self._break_off(step, number, lr, f"is {values['loss']:.4g}, its gradient's norm {gradient:.4g}")
+            mean = sum(recent) / len(recent)
+            if len(recent) == recent.maxlen and mean > EXPLODED * self.first_loss:
+                self._break_off(
+                    step, number, lr, f"has exploded, from {self.first_loss:.4g} at the start to {mean:.4g}"
                 )
             yield {"lr": lr, **{name: value / index for name, value in sums.items()}}
+
+    def _break_off(self, step: int, epoch: int, lr: float, what: str) -> NoReturn:
+        advice = ["lower train.lr", "raise train.warmup"]
+        if self.options.schedule == "v2c":  # in which these have no part
+            advice = ['set train.schedule to "cosine"', "raise train.batch_size"]
+        advice += ['set train.precision to "fp32"'] if self.device.dtype != torch.float32 else []
+        raise TrainingDiverged(
+            f"training broke off at step {step} (epoch {epoch}, learning rate {lr:.3g}): the loss {what}. To change: "
+            f"{' or '.join(advice)}; if this is the first epoch, look for damaged features"
+        )
 
     def _step(self, batch: Batch) -> dict[str, float]:
         """One optimiser step, unless the loss is not finite; gives the losses and the gradient's norm."""

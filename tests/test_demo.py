@@ -64,11 +64,11 @@ def test_status_says_fresh_and_then_what_a_change_makes_stale(demo):
         return json.loads(subprocess.check_output(command, env=environment(demo.artifacts)))
 
     assert {row["state"] for row in status(TINY)} == {"fresh"}
-    rows = {row["stage"]: row for row in status(TINY + " train.lr=0.002")}
+    rows = {row["stage"]: row for row in status(TINY + " train.lr=0.003")}
     assert rows["Vocabulary"]["state"] == "fresh"
     assert rows["Train"]["state"] == "stale"
     assert rows["Train"]["will_run"]
-    assert rows["Train"]["reasons"] == [{"what": "config", "field": "train.lr", "old": 0.001, "new": 0.002}]
+    assert rows["Train"]["reasons"] == [{"what": "config", "field": "train.lr", "old": 0.002, "new": 0.003}]
     assert rows["Report"]["may_run"]
     rows = {row["stage"]: row for row in status(TINY + " decode.frames=5")}
     assert rows["FrameFeatures"]["state"] == "stale"
@@ -106,14 +106,27 @@ def test_controls_are_trained_for_less_and_stand_beside_the_model(demo):
     recipes = {stage: json.loads(file.read_text())["recipe"]["config"] for stage, file in made.items()}
     assert recipes["TrainOneFrame"]["fusion.frames"] == "one"
     assert recipes["TrainNoSubdecoders"]["aspects.use"] == []
-    again = luigi(demo.artifacts, "--override", f"{TINY} {controls} generate.beam=1")
-    assert again.ran() <= {"Caption", "CaptionOneFrame", "CaptionNoSubdecoders", "Score", "Report"}
+    again = luigi(demo.artifacts, "--override", f"{TINY} {controls} generate.length_penalty=0.5")
+    assert again.status == 0, again.output
+    captions = {"Caption", "CaptionOneFrame", "CaptionNoSubdecoders"}
+    assert captions <= again.ran() <= {*captions, "Score", "Report"}
+    why = [sys.executable, "-m", "videocap", "why", "TrainOneFrame", "--override", f"{TINY} {controls} train.lr=0.5"]
+    said = subprocess.check_output(why, env=environment(demo.artifacts), text=True)
+    assert "TrainOneFrame is stale and will run" in said
+    assert "train.lr: 0.002 → 0.5" in said
 
 
-def test_a_control_that_changes_nothing_is_refused(tmp_path):
-    run = luigi(tmp_path / "artifacts", "--override", TINY + " score.controls=['no_subdecoders'] aspects.use=[]")
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("score.controls=['no_subdecoders'] aspects.use=[]", "'no_subdecoders' is what this config trains anyway"),
+        ("score.controls=['one_frame'] fusion.frames=shuffled", "'one_frame' is a control of fusion.frames = \"all\""),
+    ],
+)
+def test_a_control_that_is_none_is_refused(tmp_path, override, says):
+    run = luigi(tmp_path / "artifacts", "--override", f"{TINY.replace('score.controls=[]', '')} {override}")
     assert run.status == 2
-    assert "score.controls: 'no_subdecoders' is what this config trains anyway; leave it out" in run.output
+    assert f"score.controls: {says}" in run.output
 
 
 def test_two_workers_and_dropped_frames_give_the_same_result(demo, tmp_path, monkeypatch):

@@ -33,6 +33,7 @@ def test_the_demo_tells_what_its_controls_can_not(tmp_path):
         print(f"| {of} | {cider:.2f} |", " | ".join(shares), "|")
 
     assert mean("model", "seen", "all") >= 0.5
+    assert mean("model", "unseen", "all") >= 0.25
     for half in HALVES:
         assert mean("model", half, "events") >= 3 * mean("trained: one frame", half, "events")
-        assert mean("model", half, "order") >= 1.5 * mean("trained: shuffled frames", half, "order")
+        assert mean("model", half, "order") >= mean("trained: shuffled frames", half, "order") + 0.08

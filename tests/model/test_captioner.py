@@ -74,7 +74,7 @@ def test_every_block_knows_the_order_of_frames(block):
 
 @pytest.mark.parametrize("which", ["one", "shuffled"])
 def test_a_control_is_shown_the_same_alone_and_in_a_padded_batch(which):
-    frames, lengths = torch.arange(3 * 20.0).view(3, 20, 1), torch.tensor([20, 7, 1])
+    frames, lengths = torch.arange(4 * 20.0).view(4, 20, 1), torch.tensor([20, 7, 2, 1])
     mask = torch.arange(20) < lengths[:, None]
     shown, real = show(frames, mask, which, training=False)
     for index, length in enumerate(lengths):

@@ -219,7 +219,7 @@ def test_a_loss_that_is_no_number_stops_training_and_says_what_to_change(tmp_pat
     of = videos(8)
     data = training_data(of)
     data.frames.values[3, 2] = torch.inf
-    with pytest.raises(TrainingDiverged, match=r"step 1 \(epoch 1, learning rate .*Lower train\.lr"):
+    with pytest.raises(TrainingDiverged, match=r"step 1 \(epoch 1, learning rate .*lower train\.lr or raise"):
         train(
             config(),
             train=data,
@@ -233,7 +233,7 @@ def test_a_loss_that_is_no_number_stops_training_and_says_what_to_change(tmp_pat
 
 def test_a_loss_that_explodes_stops_training_also_after_a_kill(tmp_path):
     of, settings = videos(8), config(lr=1.0, epochs=10)
-    with pytest.raises(TrainingDiverged, match=r"\(at the first step it was 2\d\.\d+\).*Lower train\.lr") as whole:
+    with pytest.raises(TrainingDiverged, match=r"exploded, from 2\d\.\d+ at the start to .*lower train\.lr") as whole:
         run(tmp_path, settings, of)
     assert list((tmp_path / "scratch").iterdir()), "it explodes after the first epoch"
     with pytest.raises(TrainingDiverged) as resumed:
@@ -294,7 +294,8 @@ run_with_validation(Path(sys.argv[1]), int(sys.argv[2]))
 
 def run_with_validation(folder: Path, epochs: int) -> Path:
     of = videos(8)
-    settings = config(epochs=epochs, patience=epochs, epoch="caption", lr=1e-2)
+    drawn = {"frames": "shuffled"}  # what a model is shown is drawn, too
+    settings = config(epochs=epochs, patience=epochs, epoch="caption", lr=1e-2, fusion=drawn)
     val = (features(8), [video.id for video in of])
     return run(folder, settings, of, val, lambda captions: float(sum(map(len, captions.values())) % 17))
 
@@ -313,14 +314,17 @@ def test_killed_at_random_moments_training_ends_in_the_same_weights(tmp_path, ki
     def epochs_done() -> int:
         return max((int(file.stem[-5:]) for file in killed.glob("scratch/epoch-*.pt")), default=0)
 
-    for _ in range(kills):
+    for number in range(kills):
         before, process = epochs_done(), start()
-        while process.poll() is None and epochs_done() == before:
-            time.sleep(0.002)
-        time.sleep(np.random.default_rng().uniform(0, 0.15))
+        if number % 4 == 3:  # while it starts, or wherever it is by then
+            time.sleep(np.random.default_rng().uniform(0, 3))
+        else:
+            while process.poll() is None and epochs_done() == before:
+                time.sleep(0.002)
+            time.sleep(np.random.default_rng().uniform(0, 0.15))
+            assert before < epochs_done() < epochs
         process.kill()
-        assert process.wait() == -signal.SIGKILL
-        assert before < epochs_done() < epochs
+        assert process.wait() in (-signal.SIGKILL, 0)
         assert len(list(killed.glob("scratch/epoch-*.pt"))) <= 3, "the last two, and one more if this is the moment"
     assert start().wait() == 0
     end = max(killed.glob("out*"), key=lambda folder: int(folder.name[3:]))

@@ -103,7 +103,7 @@ def test_any_text_survives_dumping(text):
 
 def test_a_view_shows_declared_fields_and_refuses_others():
     view = View(load(Config, CONFIGS / "demo.toml"), ("train.lr", "fusion"), "Train")
-    assert view.train.lr == 1e-3
+    assert view.train.lr == 2e-3
     assert view.fusion.scales == 3
     for read in (lambda: view.train.epochs, lambda: view.decoder, lambda: view.train.model_dump()):
         with pytest.raises(AttributeError, match="does not declare"):
