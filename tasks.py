@@ -54,8 +54,6 @@ class Config(BaseConfig):
     def _toyclip_is_for_toyworld(self) -> "Config":
         if self.data.kind != "toyworld" and "toyclip" in (self.encoder.weights, self.text_encoder.weights):
             raise ValueError(f"weights 'toyclip' are the demo's, for data.kind 'toyworld', not {self.data.kind!r}")
-        if self.encoder.weights == "toyclip" and self.encoder.pixels % 32:
-            raise ValueError(f"weights 'toyclip' take encoder.pixels of a multiple of 32, not {self.encoder.pixels}")
         return self
 
     @model_validator(mode="after")

@@ -69,6 +69,7 @@ class Geometry(NamedTuple):
 # digits of the sha256 are published, in the file's name.
 MODELS = {name: (sha256, Geometry(pixels)) for name, (sha256, pixels) in OPENAI_MODELS.items()}
 RESNET_GEOMETRY = Geometry(224, 256, "bilinear")  # torchvision's preprocessing for its first ImageNet weights
+TOYCLIP_STRIDE = 32  # pixels of the frame a pixel of the demo's small CLIP's last layer
 MODELS["ResNet-152"] = ("torchvision/resnet152-394f9c45", RESNET_GEOMETRY)
 
 
@@ -210,6 +211,8 @@ class EncoderConfig(Section):
     def _fits(self) -> EncoderConfig:
         if self.weights in MODELS:
             MODELS[self.weights][1].check(self, self.weights)
+        if self.weights == "toyclip" and self.pixels % TOYCLIP_STRIDE:
+            raise ValueError(f"weights 'toyclip' take pixels of a multiple of {TOYCLIP_STRIDE}, not {self.pixels}")
         if self.resize is not None and self.resize < self.pixels:
             raise ValueError(f"resize = {self.resize} leaves nothing to cut {self.pixels} pixels from")
         return self

@@ -15,12 +15,12 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from extract.config import TOYCLIP_STRIDE
 from extract.encoders import clip
 from extract.table import load_json
 from extract.video_files import locate
 
 WIDTH, LAYERS, EMBED = 8, (1, 1, 1, 1), 128  # of CLIP's own kind of ResNet; EMBED is the width of what it gives
-STRIDE = 32  # pixels of the frame a pixel of its last layer
 CLIPS, FRAMES = 24, 4  # a step
 _TEXT_WIDTH, _TEXT_LAYERS = 64, 2
 _LR = 2e-3
@@ -67,18 +67,18 @@ def train(
         videos: files of the training clips, by id.
         captions: of the same ids, at least one each.
         out: where the checkpoint goes: a state dict in OpenAI's format, fp32.
-        pixels: height and width of the input, a multiple of `STRIDE`.
+        pixels: height and width of the input, a multiple of `TOYCLIP_STRIDE`.
         steps: optimizer steps, of `CLIPS` clips each.
         seed: of initial weights and batches.
         threads: for torch, while this trains; None leaves them as they are.
 
     Raises:
-        ValueError: `pixels` is no multiple of `STRIDE`, there are fewer than two videos, or one has no caption or no
-            frame.
+        ValueError: `pixels` is no multiple of `TOYCLIP_STRIDE`, there are fewer than two videos, or one has no caption
+            or no frame.
         RuntimeError: a caption is longer than 77 tokens.
     """
-    if pixels % STRIDE:
-        raise ValueError(f"the small CLIP needs frames of a multiple of {STRIDE} pixels, not {pixels}")
+    if pixels % TOYCLIP_STRIDE:
+        raise ValueError(f"the small CLIP needs frames of a multiple of {TOYCLIP_STRIDE} pixels, not {pixels}")
     if len(videos) < 2:
         raise ValueError(f"the small CLIP needs two videos or more to tell apart, not {len(videos)}")
     ids = sorted(videos)

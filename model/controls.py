@@ -73,9 +73,8 @@ def make(
     truth = {scene["video"]: scene for scene in map(json.loads, scenes.read_text().splitlines())} if scenes else None
 
     def scored(texts: Mapping[str, str]) -> dict[str, Any]:
-        return score(texts, wanted, protocol, meteor).corpus | (
-            {"told_right": told_right(texts, truth)} if truth else {}
-        )
+        right = {"told_right": told_right(texts, truth)} if truth else {}
+        return score(texts, wanted, protocol, meteor).corpus | right
 
     with Meteor() as meteor:  # one Java for all
         scores = scored(made)

@@ -153,9 +153,8 @@ class Trainer:
                 self._break_off(step, number, lr, f"is {values['loss']:.4g}, its gradient's norm {gradient:.4g}")
             mean = sum(recent) / len(recent)
             if len(recent) == recent.maxlen and mean > EXPLODED * self.first_loss:
-                self._break_off(
-                    step, number, lr, f"has exploded, from {self.first_loss:.4g} at the start to {mean:.4g}"
-                )
+                what = f"has exploded, from {self.first_loss:.4g} at the start to {mean:.4g}"
+                self._break_off(step, number, lr, what)
             yield {"lr": lr, **{name: value / index for name, value in sums.items()}}
 
     def _break_off(self, step: int, epoch: int, lr: float, what: str) -> NoReturn:
@@ -208,8 +207,8 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on with the next epoch; randomness needs no state, it is seeded by epoch."""
-        both = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        return {**both, "first_loss": self.first_loss}
+        parts = {"model": self.model, "optimizer": self.optimizer}
+        return {name: part.state_dict() for name, part in parts.items()} | {"first_loss": self.first_loss}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
