@@ -15,7 +15,7 @@ import luigi
 from pydantic import model_validator
 
 from extract import config as extract_config
-from extract.config import MODELS, DataConfig
+from extract.config import MODELS, TOYCLIP_STRIDE, DataConfig
 from model import config as model_config
 from pipeline import console
 from pipeline.config import BaseConfig, changed
@@ -54,6 +54,10 @@ class Config(BaseConfig):
     def _toyclip_is_for_toyworld(self) -> "Config":
         if self.data.kind != "toyworld" and "toyclip" in (self.encoder.weights, self.text_encoder.weights):
             raise ValueError(f"weights 'toyclip' are the demo's, for data.kind 'toyworld', not {self.data.kind!r}")
+        if "toyclip" in (self.encoder.weights, self.text_encoder.weights) and self.encoder.pixels % TOYCLIP_STRIDE:
+            raise ValueError(
+                f"weights 'toyclip' take encoder.pixels of a multiple of {TOYCLIP_STRIDE}, not {self.encoder.pixels}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -62,6 +66,8 @@ class Config(BaseConfig):
             changes = model_config.CONTROLS[name]
             if "fusion.frames" in changes and self.fusion.frames != "all":
                 raise ValueError(f'score.controls: {name!r} is a control of fusion.frames = "all"; leave it out')
+            if "fusion.frames" in changes and self.decode.frames == 1 and not self.data.features:
+                raise ValueError(f"score.controls: {name!r} changes nothing where decode.frames is 1; leave it out")
             if changed(self, changes) == self:
                 raise ValueError(f"score.controls: {name!r} is what this config trains anyway; leave it out")
         return self

@@ -211,8 +211,6 @@ class EncoderConfig(Section):
     def _fits(self) -> EncoderConfig:
         if self.weights in MODELS:
             MODELS[self.weights][1].check(self, self.weights)
-        if self.weights == "toyclip" and self.pixels % TOYCLIP_STRIDE:
-            raise ValueError(f"weights 'toyclip' take pixels of a multiple of {TOYCLIP_STRIDE}, not {self.pixels}")
         if self.resize is not None and self.resize < self.pixels:
             raise ValueError(f"resize = {self.resize} leaves nothing to cut {self.pixels} pixels from")
         return self

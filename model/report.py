@@ -35,7 +35,7 @@ svg { max-width: 100%; height: auto }
 {% for metric in metrics %}<td>{{ "%.3f"|format(row[metric]) }}</td>{% endfor %}</tr>{% endfor %}</table>
 {% if scores.told_right %}<h2>What the captions tell right</h2>
 <p>Shares of the captions that name the actor; just the clip's events; these in their order (the same for one event);
-and all of it right. In each unseen clip the actor does what training never showed of it.</p>
+and all of it right. Each unseen clip has an event that training never showed of its actor.</p>
 <table><tr><th></th>{% for half, of in scores.told_right.items() %}
 <th colspan="{{ parts|length }}">{{ half }} ({{ of.clips }} clips)</th>{% endfor %}</tr>
 <tr><th></th>{% for half in scores.told_right %}{% for part in parts %}<th>{{ part }}</th>{% endfor %}{% endfor %}</tr>

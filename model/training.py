@@ -22,8 +22,8 @@ from model.config import TrainConfig
 from model.generation import caption
 from model.vocabulary import Vocabulary
 
-RECENT = 20  # steps whose mean loss tells whether training explodes
-EXPLODED = 3  # times the first loss; in demo and tests it was 1.2 at most where something is learned, else 3.7 to 92
+RECENT = 20  # steps whose mean caption loss tells whether training explodes
+EXPLODED = 3  # times the first; in demo and tests it was 1.2 at most where something is learned, else 6 to 56
 VALIDATION_BATCH = 256  # videos; greedy search of one word a video needs little memory
 
 
@@ -65,8 +65,8 @@ def train(
         out: an existing empty folder. It gets model.safetensors, model.json, vocabulary.json and curves.csv.
 
     Raises:
-        TrainingDiverged: if the loss or its gradient is no longer finite, or the mean loss of the epoch's last `RECENT`
-            steps is more than `EXPLODED` times that of the very first step, when nothing was known.
+        TrainingDiverged: if the loss or its gradient is no longer finite, or the mean caption loss of the epoch's last
+            `RECENT` steps is more than `EXPLODED` times that of the very first step, when nothing was known.
     """
     options = config.train
     trainer = Trainer(config, train, len(vocabulary))
@@ -129,7 +129,7 @@ class Trainer:
         self.data = data.to(self.device.device)
         self.optimizer = make_optimizer(self.model, self.options)
         self.steps = data.steps(self.options.batch_size, self.options.epoch)
-        self.first_loss = 0.0  # of the very first step
+        self.first_loss = 0.0  # of captions, in the very first step
 
     def epoch(self, number: int) -> Iterator[dict[str, float]]:
         """Train epoch `number` (from 1); yields after each step the learning rate and the mean losses so far."""
@@ -147,13 +147,13 @@ class Trainer:
             values = self._step(batch)
             gradient = values.pop("gradient")
             sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
-            recent.append(values["loss"])
-            self.first_loss = self.first_loss or values["loss"]
+            recent.append(values["caption"])  # which every batch has, where an aspect may be in none or all of one
+            self.first_loss = self.first_loss or values["caption"]
             if not math.isfinite(values["loss"]) or not math.isfinite(gradient):
                 self._break_off(step, number, lr, f"is {values['loss']:.4g}, its gradient's norm {gradient:.4g}")
             mean = sum(recent) / len(recent)
             if len(recent) == recent.maxlen and mean > EXPLODED * self.first_loss:
-                what = f"has exploded, from {self.first_loss:.4g} at the start to {mean:.4g}"
+                what = f"of captions has exploded, from {self.first_loss:.4g} at the start to {mean:.4g}"
                 self._break_off(step, number, lr, what)
             yield {"lr": lr, **{name: value / index for name, value in sums.items()}}
 

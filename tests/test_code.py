@@ -93,7 +93,8 @@ def test_an_edit_of_extraction_reruns_nothing_and_is_told_until_the_version_is_r
         line = next(line for line in output.splitlines() if line.startswith(SAYS))
         assert "DecodeShard, EmbedFramesShard" in line
         assert "Train" not in line
-    project.edit("tasks.py", f"version = {DecodeShard.version}", f"version = {DecodeShard.version + 1}")
+    before = f'decode_shard", True\n    version = {DecodeShard.version}'
+    project.edit("tasks.py", before, before.replace(str(DecodeShard.version), str(DecodeShard.version + 1)))
     assert (
         "version of DecodeShard changed" in project.command("videocap", "why", "FrameFeatures", "--override", TINY)[1]
     )

@@ -1,5 +1,6 @@
 """Training data, optimisation, checkpoints, and going on after a kill."""
 
+import contextlib
 import csv
 import os
 import signal
@@ -17,7 +18,7 @@ from small import D_IN, config, features, training_data, videos, vocabulary
 from model.checkpoints import load, load_checkpoint
 from model.config import ASPECTS, TrainConfig
 from model.generation import caption
-from model.training import TrainingDiverged, learning_rate, make_optimizer, train
+from model.training import Trainer, TrainingDiverged, learning_rate, make_optimizer, train
 from model.vocabulary import PAD
 
 
@@ -233,12 +234,34 @@ def test_a_loss_that_is_no_number_stops_training_and_says_what_to_change(tmp_pat
 
 def test_a_loss_that_explodes_stops_training_also_after_a_kill(tmp_path):
     of, settings = videos(8), config(lr=1.0, epochs=10)
-    with pytest.raises(TrainingDiverged, match=r"exploded, from 2\d\.\d+ at the start to .*lower train\.lr") as whole:
+    with pytest.raises(
+        TrainingDiverged, match=r"captions has exploded, from 4\.\d+ at the start to .*lower train\.lr"
+    ) as whole:
         run(tmp_path, settings, of)
     assert list((tmp_path / "scratch").iterdir()), "it explodes after the first epoch"
     with pytest.raises(TrainingDiverged) as resumed:
         run(tmp_path, settings, of)
     assert str(resumed.value) == str(whole.value)
+
+
+def test_the_last_steps_tell_an_explosion_and_one_bad_step_is_none(monkeypatch):
+    of = videos(100)
+    trainer = Trainer(config(batch_size=1, epochs=1), training_data(of), len(vocabulary(of)))
+    assert trainer.steps == 100
+
+    def steps_until_it_breaks_off(losses: list[float]) -> int:
+        script = iter(losses)
+        monkeypatch.setattr(
+            trainer, "_step", lambda batch: dict.fromkeys(("loss", "caption", "gradient"), next(script))
+        )
+        trainer.first_loss, done = 0.0, []
+        with contextlib.suppress(TrainingDiverged):
+            done.extend(trainer.epoch(1))  # keeps what came before the end
+        return len(done)
+
+    assert steps_until_it_breaks_off([1.0] * 50 + [30.0] + [1.0] * 49) == 100
+    assert steps_until_it_breaks_off([1.0] * 80 + [10.0] * 20) == 84, "the fifth bad step makes 15 + 50 > 3 * 20"
+    assert steps_until_it_breaks_off([1.0] * 80 + [float("nan")] * 20) == 80
 
 
 # Files
@@ -314,9 +337,9 @@ def test_killed_at_random_moments_training_ends_in_the_same_weights(tmp_path, ki
     def epochs_done() -> int:
         return max((int(file.stem[-5:]) for file in killed.glob("scratch/epoch-*.pt")), default=0)
 
-    for number in range(kills):
+    for number in range(kills + 1):
         before, process = epochs_done(), start()
-        if number % 4 == 3:  # while it starts, or wherever it is by then
+        if number == kills:  # while it starts, or wherever it is by then; it may have ended
             time.sleep(np.random.default_rng().uniform(0, 3))
         else:
             while process.poll() is None and epochs_done() == before:

@@ -32,6 +32,7 @@ def write(folder: Path, text: str) -> Path:
         ('[data]\nkind = "folder"\nvideos = "nowhere"', "data.videos: there is no file or folder"),
         ('[encoder]\nweights = "ViT-B/17"', "encoder.weights: is neither 'toyclip', nor a known model"),
         ('[encoder]\nweights = "RN50x4"', "RN50x4 takes 288 pixels, not 224"),
+        ('[encoder]\nweights = "toyclip"\npixels = 80', "'toyclip' take encoder.pixels of a multiple of 32, not 80"),
         ("[decoder]\nheads = 7", "must be even and divisible by heads 7"),
         ('[experiment]\nname = "../x"', "experiment.name: "),
         ("[train\n", "experiment.toml: "),
