@@ -283,16 +283,27 @@ def control(name: str) -> tuple[type[Train], type[Caption]]:
 CONTROLS = {name: control(name) for name in model_config.CONTROLS}
 
 
-class Score(Stage):
-    """CIDEr, METEOR, ROUGE-L and BLEU of captions and of controls beside them; in the demo what is told right, too."""
+class References(Stage):
+    """The scored split's captions and aspects, tokenised."""
 
-    makes = "model.controls:make"
+    makes = "model.references:make"
+    reads = ("score.protocol", "score.split")
+
+    def needs(self) -> dict[str, Need]:
+        split = self.config.score.split
+        return {"captions": (Corpus, f"captions.{split}.json"), "aspects": (Corpus, f"aspects.{split}.json")}
+
+
+class Score(Stage):
+    """CIDEr, METEOR, ROUGE-L and BLEU of captions, aspects and controls; in the demo what is told right, too."""
+
+    makes = "model.evaluation:make"
     reads = ("score", "data.kind")
 
     def needs(self) -> dict[str, Need]:
         needs = {
             "captions": (Caption, "captions.json"),
-            "references": (Corpus, f"captions.{self.config.score.split}.json"),
+            "references": (References, "references.json"),
             "train": (Corpus, "captions.train.json"),
             **{name: (CONTROLS[name][1], "captions.json") for name in self.config.score.controls},
         }
@@ -300,13 +311,14 @@ class Score(Stage):
 
 
 class Report(Stage):
-    """All results of an experiment in one folder: report.html, captions, scores, model."""
+    """All results of an experiment in one folder: report.html, captions, scores (of each video, too), model."""
 
     makes = "model.report:make"
     reads = ("score.split",)
 
     def needs(self) -> dict[str, Need]:
-        results = {"scores": (Score, "scores.json"), "captions": (Caption, "captions.json")}
+        results = {name: (Score, f"{name}.json") for name in ("scores", "video_scores")}
+        results |= {"captions": (Caption, "captions.json")}
         results |= {"references": (Corpus, f"captions.{self.config.score.split}.json")}
         return {**results, "model": (Train, "model.safetensors"), "curves": (Train, "curves.csv")}
 
@@ -318,7 +330,7 @@ class Report(Stage):
 
 STAGES = (ToyWorld, Corpus, ToyClip, DecodeShard, EmbedFramesShard, ForeignShard, FrameFeatures, EmbedCaptionsShard)
 STAGES += (CaptionFeatures, Vocabulary, Train, Caption, *(kind for pair in CONTROLS.values() for kind in pair))
-STAGES += (Score, Report)
+STAGES += (References, Score, Report)
 
 
 class Pipeline(Root):

@@ -10,6 +10,7 @@ from extract.config import How, Section, What
 
 Aspect = Literal["intention", "effect", "attribute"]
 ASPECTS = ("intention", "effect", "attribute")
+METRICS = ("CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4")
 Control = Literal["one_frame", "shuffled_frames", "no_subdecoders", "no_distillation"]
 CONTROLS: dict[Control, dict[str, Any]] = {
     "one_frame": {"fusion.frames": "one"},

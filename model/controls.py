@@ -1,18 +1,12 @@
-"""Scores of captions, and of controls beside them: what templates alone earn, and captioners trained for less."""
+"""What stands beside a model's scores: captions that templates alone give, and what captions tell right of the demo."""
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
-from extract.table import dump_json, load_json
 from extract.toyscene import Scene, judge
-from model.meteor import Meteor
-from model.scoring import score
 
 
 def most_frequent(train: Mapping[str, Sequence[str]]) -> str:
@@ -44,44 +38,6 @@ def from_templates(
     }
 
 
-def make(
-    folder: Path,
-    config: Any,
-    *,
-    captions: Path,
-    references: Path,
-    train: Path,
-    scenes: Path | None = None,
-    **trained: Path,
-) -> None:
-    """Score captions and, under `controls`, those of controls; writes scores.json.
-
-    Args:
-        config: holder of the section score.
-        captions: captions.json.
-        references: {video id: [caption, …]}; videos without a caption don't count.
-        train: the same of the training split.
-        scenes: the truth about the demo's clips; then `told_right` says how many captions tell it.
-        trained: captions.json of each control in `score.controls`.
-    """
-    protocol, split = config.score.protocol, config.score.split
-    made = _captions(captions)
-    every = load_json(references)
-    wanted = {name: every[name] for name in made}
-    beside = {f"trained: {name.replace('_', ' ')}": _captions(trained[name]) for name in config.score.controls}
-    beside |= from_templates(made, load_json(train))
-    truth = {scene["video"]: scene for scene in map(json.loads, scenes.read_text().splitlines())} if scenes else None
-
-    def scored(texts: Mapping[str, str]) -> dict[str, Any]:
-        right = {"told_right": told_right(texts, truth)} if truth else {}
-        return score(texts, wanted, protocol, meteor).corpus | right
-
-    with Meteor() as meteor:  # one Java for all
-        scores = scored(made)
-        scores["controls"] = {name: scored(texts) for name, texts in beside.items()}
-    dump_json(folder / "scores.json", {"protocol": protocol, "split": split, "videos": len(made), **scores})
-
-
 def told_right(captions: Mapping[str, str], scenes: Mapping[str, Scene]) -> dict[str, dict[str, float]]:
     """How many clips there are of seen and of unseen combinations, and the share of them that `judge` finds right."""
     shares = {}
@@ -91,7 +47,3 @@ def told_right(captions: Mapping[str, str], scenes: Mapping[str, Scene]) -> dict
             right = {part: sum(clip[part] for clip in judged) / len(judged) for part in judged[0]}
             shares[half] = {"clips": len(judged), **right}
     return shares
-
-
-def _captions(file: Path) -> dict[str, str]:
-    return {row["video_id"]: row["caption"] for row in load_json(file)}

@@ -54,8 +54,10 @@ class Meteor:
 
     def score(
         self, captions: Sequence[str], references: Sequence[Sequence[str]], timeout: float | None = None
-    ) -> tuple[float, list[float]]:
-        """METEOR of the corpus and of each caption against its references, as fractions.
+    ) -> tuple[float, list[float], list[list[float]]]:
+        """METEOR of the corpus and of each caption against its references, as fractions; and each one's statistics.
+
+        The corpus' score is one of the sums of the statistics (see `bootstrap`), not a mean.
 
         Args:
             captions: tokens joined by blanks; an empty caption scores 0.
@@ -79,7 +81,7 @@ class Meteor:
             writer.join()
             self._write([" ||| ".join(("EVAL", *statistics))])
             scores = [float(self._read()) for _ in lines]
-            return float(self._read()), scores
+            return float(self._read()), scores, [[float(number) for number in line.split()] for line in statistics]
         except (EOFError, ValueError) as error:
             what = f"METEOR, on {len(lines)} captions"
             happened = f"not done after {seconds:g} s, and stopped" if expired.is_set() else self._end(error)

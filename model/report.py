@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import Environment
 
 from extract.table import load_json
+from model.config import ASPECTS, METRICS
 from model.curves import picture, read
 
 PARTS = ("actor", "events", "order", "all")  # of what a caption of the demo tells right
-METRICS = ("CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4")
 EXAMPLES = 12
 
 PAGE = """<!doctype html>
@@ -33,13 +33,14 @@ svg { max-width: 100%; height: auto }
 <table><tr><th></th>{% for metric in metrics %}<th>{{ metric }}</th>{% endfor %}</tr>
 {% for label, row in rows %}<tr><td>{{ label }}</td>
 {% for metric in metrics %}<td>{{ "%.3f"|format(row[metric]) }}</td>{% endfor %}</tr>{% endfor %}</table>
+<p class="dim">From … to: where the scores lie in 95 % of corpora drawn, with replacement, from these videos.</p>
 {% if scores.told_right %}<h2>What the captions tell right</h2>
 <p>Shares of the captions that name the actor; just the clip's events; these in their order (the same for one event);
 and all of it right. Each unseen clip has an event that training never showed of its actor.</p>
 <table><tr><th></th>{% for half, of in scores.told_right.items() %}
 <th colspan="{{ parts|length }}">{{ half }} ({{ of.clips }} clips)</th>{% endfor %}</tr>
 <tr><th></th>{% for half in scores.told_right %}{% for part in parts %}<th>{{ part }}</th>{% endfor %}{% endfor %}</tr>
-{% for label, row in rows %}<tr><td>{{ label }}</td>{% for of in row.told_right.values() %}
+{% for label, row in told %}<tr><td>{{ label }}</td>{% for of in row.told_right.values() %}
 {% for part in parts %}<td>{{ "%.2f"|format(of[part]) }}</td>{% endfor %}{% endfor %}</tr>{% endfor %}
 </table>{% endif %}
 <h2>Training</h2>{{ curves|safe }}
@@ -54,12 +55,19 @@ and all of it right. Each unseen clip has an event that training never showed of
 
 
 def score_rows(scores: Mapping) -> list[tuple[str, Mapping[str, float]]]:
-    """The model's scores, then each control's, with their labels."""
+    """Rows of scores with their labels: the model's, their interval, the aspects', the controls'."""
+    low, high = ({metric: of[end] for metric, of in scores["interval"].items()} for end in (0, 1))
+    aspects = [(f"{aspect} ({of['videos']} videos)", of) for aspect, of in scores["aspects"].items()]
+    return [("model", scores), ("  from", low), ("  to", high), *aspects, *scores["controls"].items()]
+
+
+def told_rows(scores: Mapping) -> list[tuple[str, Mapping]]:
+    """Rows of what is told right of the demo's clips: the model's, the controls'."""
     return [("model", scores), *scores["controls"].items()]
 
 
 def score_table(scores: Mapping) -> str:
-    """The scores and their controls as plain text."""
+    """The scores as plain text, with all that stands beside them."""
     lines = [f"{scores['split']} split, {scores['videos']} videos, protocol {scores['protocol']}"]
     lines.append(f"{'':<34}" + "".join(f"{metric:>9}" for metric in METRICS))
     for label, row in score_rows(scores):
@@ -68,7 +76,7 @@ def score_table(scores: Mapping) -> str:
         titles = "".join(f"  {half} ({of['clips']} clips)".ljust(2 + 8 * len(PARTS)) for half, of in halves.items())
         lines += ["", f"{'share told right':<34}{titles}".rstrip()]
         lines.append(f"{'':<34}" + "".join("  " + "".join(f"{part:>8}" for part in PARTS) for _ in halves))
-        for label, row in score_rows(scores):
+        for label, row in told_rows(scores):
             shares = ("  " + "".join(f"{of[part]:>8.2f}" for part in PARTS) for of in row["told_right"].values())
             lines.append(f"{label:<34}" + "".join(shares))
     return "\n".join(lines)
@@ -79,6 +87,7 @@ def make(
     config: Any,
     *,
     scores: Path,
+    video_scores: Path,
     captions: Path,
     references: Path,
     model: Path,
@@ -88,11 +97,12 @@ def make(
     """Put the results into an empty folder, with a picture of the training and report.html that shows them.
 
     Args:
-        scores, captions, model, curves: scores.json, captions.json, model.safetensors and curves.csv.
+        scores, video_scores, captions, model, curves: scores.json, video_scores.json, captions.json,
+            model.safetensors and curves.csv.
         references: captions of each scored video.
         failures: [{"id", "reason"}].
     """
-    for file in (scores, captions, model, curves):
+    for file in (scores, video_scores, captions, model, curves):
         link_or_copy(file, folder / file.name)
     drawn = picture(read(curves))
     (folder / "curves.svg").write_text(drawn, encoding="utf-8")
@@ -103,9 +113,10 @@ def make(
         .render(
             scores=numbers,
             rows=score_rows(numbers),
+            told=told_rows(numbers),
             metrics=METRICS,
             parts=PARTS,
-            aspects=("intention", "effect", "attribute"),
+            aspects=ASPECTS,
             examples=load_json(captions)[:EXAMPLES],
             references=load_json(references),
             failures=failures,

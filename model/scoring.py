@@ -6,22 +6,26 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
-from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.bleu.bleu_scorer import BleuScorer
 from pycocoevalcap.rouge.rouge import Rouge
 
+from model.bootstrap import bleu_counts
 from model.cider import Protocol, check_same, cider, cider_references, tokenized, video_ids
+from model.config import METRICS
 from model.meteor import Meteor
-
-METRICS = ("CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Fractions by metric, in the order of `METRICS`: of the corpus, and of each video (sorted by id)."""
+    """Fractions by metric, in the order of `METRICS`: of the corpus, and of each video (sorted by id).
+
+    Each video also has `counts`, what the corpus' BLEU and METEOR are made of: see `bootstrap`.
+    """
 
     corpus: dict[str, float]
-    videos: dict[str, dict[str, float]]
+    videos: dict[str, dict[str, Any]]
 
 
 def score(
@@ -29,6 +33,8 @@ def score(
     references: Mapping[str, Sequence[str]],
     protocol: Protocol = "coco",
     meteor: Meteor | None = None,
+    *,
+    tokenised: bool = False,
 ) -> Scores:
     """Scores one caption a video against the video's references, by four scorers.
 
@@ -40,6 +46,7 @@ def score(
         protocol: `coco` applies the PTB tokenizer to both; `v2c` takes them as they are, as V2C's released code
             does. Control characters and line breaks count as blanks in both.
         meteor: a running process, to save its start when there are several corpora to score; by default an own one.
+        tokenised: the references are as the protocol wants them already: `model.references` keeps them so.
 
     Raises:
         ValueError: the video ids of the two differ, there are none, or a video has no reference.
@@ -51,21 +58,27 @@ def score(
         thread = stack.enter_context(ThreadPoolExecutor(1))
         if meteor is None:
             meteor = stack.enter_context(Meteor())  # starts up while the tokenizer runs, and ends before the thread
-        rows = tokenized([[captions[video], *references[video]] for video in videos], protocol)
+        kept = [[] if tokenised else references[video] for video in videos]
+        rows = tokenized([[captions[video], *some] for video, some in zip(videos, kept, strict=True)], protocol)
         tokens = [row[0] for row in rows]
-        groups = [row[1:] for row in rows]
+        groups = [references[video] for video in videos] if tokenised else [row[1:] for row in rows]
         # METEOR takes over half of the whole time, in a process of its own: the others run beside it.
         running = thread.submit(meteor.score, tokens, groups)
         made = {video: [caption] for video, caption in zip(videos, tokens, strict=True)}
-        wanted = dict(zip(videos, groups, strict=True))
-        bleu = Bleu(4).compute_score(wanted, made, verbose=0)
-        rouge = Rouge().compute_score(wanted, made)
+        rouge = Rouge().compute_score(dict(zip(videos, groups, strict=True)), made)
         consensus = cider(cider_references(groups), tokens)
-        results = [consensus, running.result(), rouge, *zip(*bleu, strict=True)]
+        bleu = BleuScorer(n=4)
+        for pair in zip(tokens, groups, strict=True):
+            bleu += pair
+        precisions = zip(*bleu.compute_score("closest"), strict=True)
+        whole, each, statistics = running.result()
+        results = [consensus, (whole, each), rouge, *precisions]
+    counts = [{"BLEU": bleu_counts(one), "METEOR": two} for one, two in zip(bleu.ctest, statistics, strict=True)]
     return Scores(
         corpus={metric: float(whole) for metric, (whole, _) in zip(METRICS, results, strict=True)},
         videos={
             video: {metric: float(each[i]) for metric, (_, each) in zip(METRICS, results, strict=True)}
+            | {"counts": counts[i]}
             for i, video in enumerate(videos)
         },
     )

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from model.meteor import Meteor
+
 
 @pytest.fixture(scope="session")
 def data() -> Path:
@@ -15,3 +17,10 @@ def data() -> Path:
             pytest.fail(f"the test data is not at {folder}")
         pytest.skip(f"the test data is not at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def meteor():
+    """One METEOR process for all tests: its start takes 6 s."""
+    with Meteor() as process:
+        yield process

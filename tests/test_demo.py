@@ -14,7 +14,7 @@ from luigi_runs import TINY, Run, environment, kill_once_in_each, luigi
 
 STAGES = [
     "ToyWorld", "Corpus", "ToyClip", "DecodeShard", "EmbedFramesShard", "EmbedCaptionsShard",
-    "Vocabulary", "Train", "Caption", "Score", "Report",
+    "Vocabulary", "Train", "Caption", "References", "Score", "Report",
 ]  # fmt: skip
 
 
@@ -43,6 +43,9 @@ def test_the_results_have_the_promised_formats(demo):
     metrics = {"CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"}
     assert metrics <= set(scores)
     assert len(scores["controls"]) == 2
+    assert set(scores["interval"]) == metrics
+    assert set(scores["aspects"]) == {"intention", "effect", "attribute"}
+    assert sorted(json.loads(demo.result("video_scores.json"))) == [row["video_id"] for row in captions]
     assert all({*metrics, "told_right"} == set(control) for control in scores["controls"].values())
     assert b"<svg" in demo.result("report.html")
     assert demo.result("curves.svg").startswith(b"<svg")

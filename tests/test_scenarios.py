@@ -148,7 +148,7 @@ def test_a_changed_train_caption_trains_again_and_a_test_caption_is_only_scored(
     rows = world.rows()
     next(row for row in rows if row["split"] == "test")["caption"] = "a thing that no one has said"
     world.write(rows)
-    assert world.run().ran() == {"Corpus", "Score", "Report"}
+    assert world.run().ran() == {"Corpus", "References", "Score", "Report"}
     next(row for row in rows if row["split"] == "train")["caption"] = "another thing that no one has said"
     world.write(rows)
     run = world.run()
@@ -203,7 +203,7 @@ def newest(world: World, pattern: str) -> Path:
 
 
 @pytest.mark.parametrize("harm", ["payload", "manifest", "half a file"])
-@pytest.mark.parametrize("stage", ["Corpus", "Vocabulary", "Train", "Caption", "Score", "Report"])
+@pytest.mark.parametrize("stage", ["Corpus", "Vocabulary", "Train", "Caption", "References", "Score", "Report"])
 def test_a_result_that_is_deleted_or_damaged_is_made_again_when_it_is_needed(world, stage, harm):
     manifest = newest(world, f"{stage}/*/manifest.json")
     payload = manifest.parent / json.loads(manifest.read_text())["payload"]

@@ -23,8 +23,10 @@ class Page(HTMLParser):
 @pytest.fixture
 def results(tmp_path):
     scores = {"split": "test", "videos": 1, "protocol": "coco", "controls": {}} | dict.fromkeys(report.METRICS, 0.5)
+    scores |= {"interval": {metric: [0.4, 0.6] for metric in report.METRICS}, "aspects": {}}
     inputs = {
         "scores": ("scores.json", json.dumps(scores)),
+        "video_scores": ("video_scores.json", "{}"),
         "captions": ("captions.json", json.dumps([{"video_id": "a", "caption": "a <b>dog</b> runs"}])),
         "references": ("captions.test.json", json.dumps({"a": ["a dog runs"]})),
         "model": ("model.safetensors", ""),

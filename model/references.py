@@ -1,0 +1,32 @@
+"""References as the scores want them, tokenised once: an artifact that every experiment on the same split shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from extract.table import dump_json, load_json
+from model.cider import tokenized
+from model.config import ASPECTS
+
+
+def make(folder: Path, config: Any, *, captions: Path, aspects: Path) -> None:
+    """Tokenise a split's captions and aspects by the protocol; writes references.json.
+
+    That is {"caption": {video id: [tokens joined by blanks, …]}, "intention": …, "effect": …, "attribute": …}; of
+    aspects only videos that have it.
+
+    Args:
+        config: holder of the section score.
+        captions: {video id: [caption, …]}.
+        aspects: {video id: {aspect: [text, …]}}.
+    """
+    told = load_json(aspects)
+    texts = {"caption": load_json(captions)}
+    texts |= {aspect: {name: of[aspect] for name, of in told.items() if of.get(aspect)} for aspect in ASPECTS}
+    keys = [(kind, name) for kind, groups in texts.items() for name in groups]
+    rows = tokenized([texts[kind][name] for kind, name in keys], config.score.protocol)
+    references: dict[str, dict[str, list[str]]] = {kind: {} for kind in texts}
+    for (kind, name), row in zip(keys, rows, strict=True):
+        references[kind][name] = row
+    dump_json(folder / "references.json", references)
