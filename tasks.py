@@ -18,16 +18,18 @@ from extract import config as extract_config
 from extract.config import MODELS, TOYCLIP_STRIDE, DataConfig
 from model import config as model_config
 from pipeline import console
-from pipeline.config import BaseConfig, changed
+from pipeline.config import BaseConfig, ConfigError, changed
 from pipeline.foreign import ForeignPack
 from pipeline.gather import Gather
 from pipeline.pack import Pack
 from pipeline.root import Root
 from pipeline.stage import Need, Stage
 from pipeline.stores import Item
+from pipeline.sweep import Sweep
 
 console.set_luigi_defaults()
-DEFAULT_CONFIG = Path(__file__).parent / "configs" / "demo.toml"
+CONFIGS = Path(__file__).parent / "configs"
+DEFAULT_CONFIG = CONFIGS / "demo.toml"
 SPLITS = ("train", "val", "test")
 WIDEST = 2048  # numbers in a row of features, of the encoders there are
 
@@ -90,6 +92,7 @@ class Corpus(Stage):
     """One table of all videos: id, digest, split, captions, aspects; a file a part and split."""
 
     makes, by_version = "extract.corpus:make", True
+    version = 2  # 2: counts.json
     reads = ("data",)
 
     def needs(self) -> dict[str, Need]:
@@ -320,6 +323,7 @@ class Report(Stage):
         results = {name: (Score, f"{name}.json") for name in ("scores", "video_scores")}
         results |= {"captions": (Caption, "captions.json")}
         results |= {"references": (Corpus, f"captions.{self.config.score.split}.json")}
+        results |= {"counts": (Corpus, "counts.json")}
         return {**results, "model": (Train, "model.safetensors"), "curves": (Train, "curves.csv")}
 
     def inputs(self) -> dict:
@@ -352,3 +356,53 @@ class Pipeline(Root):
         from model.report import score_table
 
         return f"\n{score_table(load_json(self.last.payload() / 'scores.json'))}\n\nResults: {self.folder}"
+
+
+class Table(Sweep):
+    """A table of the paper, its rows from configs/ablations: `luigi --module tasks Table --number 4 --seeds 3`."""
+
+    root = Pipeline
+    config = luigi.Parameter(default=str(DEFAULT_CONFIG), description="the config file that its rows change")
+    number = luigi.IntParameter(description="of the table in the paper: 1 to 5")
+    seeds = luigi.IntParameter(default=1, description="trainings a row, each with a seed of its own")
+
+    @property
+    def table(self):
+        from model.tables import Table as Rows
+
+        return Rows.read(CONFIGS / "ablations" / f"table{self.number}.toml")
+
+    def title(self) -> str:
+        return f"table{self.number}"
+
+    def changes(self, base: Config) -> dict[str, str]:
+        if self.number not in range(1, 6) or self.seeds < 1:
+            raise ConfigError(f"--number is 1 to 5 and --seeds 1 or more, not {self.number} and {self.seeds}")
+        rows = {row.name: row.override(base.data.kind == "toyworld") for row in self.table.rows if row.name}
+        return {
+            f"{name}-seed{seed}": f"{override} score.controls=[] train.seed={seed}"
+            for name, override in rows.items()
+            for seed in range(base.train.seed, base.train.seed + self.seeds)
+        }
+
+    def found(self) -> dict[str, list[dict]]:
+        """scores.json of every seed, by row."""
+        from extract.table import load_json
+
+        found: dict[str, list[dict]] = {}
+        for name, root in self.roots.items():
+            scores = load_json(root.last.payload() / "scores.json")
+            found.setdefault(name.rpartition("-seed")[0], []).append(scores)
+        return found
+
+    def texts(self) -> dict[str, str]:
+        from model.tables import as_csv, markdown
+
+        found = self.found()
+        first = next(iter(found.values()))[0]
+        of = f"{self.experiments[0].config.data.kind}, {first['videos']} videos of the {first['split']} split"
+        of += f", protocol {first['protocol']}"
+        return {".md": markdown(self.table, found, of), ".csv": as_csv(self.table, found)}
+
+    def results(self) -> str:
+        return f"\n{self.texts()['.md']}\nResults: {self.folder / self.name}.md and .csv"

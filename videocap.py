@@ -14,9 +14,11 @@ from rich.table import Column, Table
 
 import tasks
 import videocap_store
+from model.config import METRICS
 from pipeline import reasons
-from pipeline.config import ConfigError
+from pipeline.config import ConfigError, load
 from pipeline.console import code_changed
+from pipeline.experiment import artifacts_of
 from pipeline.pack import Pack
 from pipeline.status import status, why
 from videocap_store import printable, when
@@ -38,9 +40,24 @@ def main(arguments: list[str] | None = None) -> int:
     command.set_defaults(run=show_why)
     of_store = commands.add_parser("store", help="the stores of features, and the folder they are in")
     videocap_store.add_commands(of_store.add_subparsers(dest="of", required=True))
+    command = commands.add_parser("compare", help="two experiments: scores, how sure they differ, and in which videos")
+    command.add_argument("experiments", nargs=2, metavar="EXPERIMENT", help="a name in runs/, or a folder of results")
+    command.add_argument(
+        "--config", default=str(tasks.DEFAULT_CONFIG), help="the config that names the artifacts folder"
+    )
+    command.add_argument("--metric", choices=METRICS, default="CIDEr", help="by which videos differ")
+    command.add_argument("--videos", type=videocap_store.count, default=10, help="how many of them to show")
+    command.add_argument("--json", action="store_true", help="for programs")
+    command.set_defaults(run=show_comparison)
     command = commands.add_parser("score", help="score any captions against references")
-    command.add_argument("captions", type=Path, help='JSON: [{"video_id": …, "caption": …}]')
-    command.add_argument("references", type=Path, help="JSON: {video_id: [caption, …]}, or an MSR-VTT file")
+    command.add_argument(
+        "captions",
+        type=Path,
+        help='JSON: [{"video_id": …, "caption": …}], {"result": such a list} or {video_id: caption}',
+    )
+    command.add_argument(
+        "references", type=Path, help="JSON: {video_id: [caption, …]}, or annotations such as MSR-VTT's"
+    )
     command.add_argument("--protocol", choices=("coco", "v2c"), default="coco")
     command.add_argument("--json", action="store_true", help="for programs")
     command.set_defaults(run=show_scores)
@@ -108,19 +125,44 @@ def show_reasons(found: list[reasons.Reason], indent: str = "  ") -> None:
         show_reasons(reason.get("because", []), indent + "  ")
 
 
+def show_comparison(chosen: argparse.Namespace) -> int:
+    """Print two experiments' scores, and their difference."""
+    from model.comparison import compare
+
+    runs = artifacts_of(load(tasks.Config, Path(chosen.config))).root / "runs"
+    folders = [Path(name) if Path(name).is_dir() else runs / name for name in chosen.experiments]
+    if absent := [name for name, folder in zip(chosen.experiments, folders, strict=True) if not folder.is_dir()]:
+        there = ", ".join(sorted(path.name for path in runs.glob("[!.]*"))) or "none"
+        raise ValueError(f"there is no experiment {', '.join(absent)} in {runs}; there are: {there}")
+    found = compare(*folders, chosen.metric, chosen.videos)
+    if chosen.json:
+        print(json.dumps(found, indent=1))
+        return 0
+    first, second = (printable(name) for name in chosen.experiments)
+    print(f"{found['split']} split, {found['videos']} videos, protocol {found['protocol']}")
+    numbers = [Column(title, justify="right") for title in ("first", "second", "difference", "95 % of draws")]
+    table = Table("", *numbers, box=None, pad_edge=False)
+    for metric, row in found["metrics"].items():
+        low, high = row["interval"]
+        figures = [f"{row['first']:.4f}", f"{row['second']:.4f}", f"{row['difference']:+.4f}"]
+        table.add_row(metric, *figures, f"{low:+.4f} … {high:+.4f}")
+    console = Console()
+    console.print(table)
+    print(f"first: {first}; second: {second}. Draws are of videos: other training seeds may differ by more.")
+    print(f"\nThe videos whose {chosen.metric} differs most:" if found["differ"] else "")
+    for row in found["differ"]:
+        print(printable(f"{row['video_id']}  {row['second'] - row['first']:+.3f}"))
+        for score, caption in zip((row["first"], row["second"]), row["captions"], strict=True):
+            print(printable(f"  {score:7.3f}  {caption}"))
+    return 0
+
+
 def show_scores(chosen: argparse.Namespace) -> int:
     """Print the scores of a captions file."""
-    from extract.corpus import load_references
-    from extract.table import load_json
+    from extract.references import load_captions, load_references
     from model import scoring
 
-    try:
-        rows = [(row["video_id"], row["caption"]) for row in load_json(chosen.captions)]
-        captions = dict(rows)
-    except (KeyError, TypeError):
-        rows, captions = [(None, None)], {}
-    if len(captions) < len(rows) or not all(isinstance(text, str) for row in rows for text in row):
-        raise ValueError(f'{chosen.captions}: is not a list of {{"video_id": …, "caption": …}}, each video once')
+    captions = load_captions(chosen.captions)
     scores = scoring.score(captions, load_references(chosen.references, captions), chosen.protocol).corpus
     print(json.dumps(scores) if chosen.json else "\n".join(f"{name:<8} {value:.4f}" for name, value in scores.items()))
     return 0

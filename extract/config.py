@@ -9,7 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    model_validator,
+)
 
 T = TypeVar("T")
 What = Annotated[T, "what"]
@@ -87,6 +96,22 @@ def _existing(value: str | Path | None, info: ValidationInfo) -> Path | None:
     return path
 
 
+def _files(value: Any, info: ValidationInfo) -> Any:
+    """One file or a list of them, each once."""
+    if value is None:
+        return ()
+    files = [_existing(one, info) for one in (value if isinstance(value, list | tuple) else [value])]
+    for file in files:
+        if isinstance(file, Path) and file.is_dir():
+            raise ValueError(f"{file} is a folder, not a file")
+    return tuple(file for number, file in enumerate(files) if file not in files[:number])
+
+
+def _as_given(files: tuple[Path, ...]) -> list[str] | str | None:
+    """What `_files` makes the same of."""
+    return [str(file) for file in files] if len(files) > 1 else str(files[0]) if files else None
+
+
 def _weights(value: str, info: ValidationInfo) -> str:
     if value == "toyclip" or value in MODELS:
         return value
@@ -103,6 +128,7 @@ def _has_text(value: str) -> str:
 
 
 ExistingPath = Annotated[Path, BeforeValidator(_existing)]
+ExistingFiles = Annotated[tuple[Path, ...], BeforeValidator(_files), PlainSerializer(_as_given, when_used="json")]
 Weights = Annotated[str, AfterValidator(_weights)]
 
 
@@ -110,26 +136,31 @@ class DataConfig(Section):
     """[data]: which videos and captions."""
 
     kind: What[Literal["toyworld", "msrvtt", "folder"]] = "toyworld"
-    """`toyworld` renders its own clips; `msrvtt` reads the official JSON; `folder` a CSV or JSON Lines file."""
+    """`toyworld` renders its own clips; `msrvtt` reads the official JSON; `folder` files of captions of any videos."""
     videos: Where[ExistingPath | None] = None
     """Folder of the video files. Not used by `toyworld`."""
     features: What[Annotated[str, Field(pattern=NAME)] | None] = None
     """Instead of `videos`: the name under which features made elsewhere were imported (`videocap store import`)."""
-    annotations: Where[ExistingPath | None] = None
-    """`videodatainfo.json` for `msrvtt`; a `.csv` or `.jsonl` file for `folder`."""
+    annotations: Where[ExistingFiles] = ()
+    """A file or a list of files. `msrvtt`: `videodatainfo.json`, or 2016's two. `folder`: a `.csv` or `.jsonl` of a row
+    a caption, a `.json` {video: [caption, …]} or {video: {id: caption}}, or MSVD's `.txt`, a line a caption."""
     commonsense: Where[ExistingPath | None] = None
     """V2C's `V2C_MSR-VTT_caption.json`, for `msrvtt` with commonsense aspects."""
-    split: Where[ExistingPath | None] = None
-    """V2C's `v2c_info.json`, to use its split instead of the one the annotations give."""
+    split: Where[ExistingFiles] = ()
+    """Instead of the split that the annotations give: V2C's `v2c_info.json`, or a list of ids or several, as
+    `MSRVTT_train.full.csv` or `test_list.txt`, whose names tell the split. What is in none is left out, or, if none
+    is for training (1k-A alone), is for training."""
 
     @model_validator(mode="after")
     def _complete(self) -> DataConfig:
-        if self.kind != "toyworld" and (self.annotations is None or not (self.videos or self.features)):
+        if self.kind != "toyworld" and (not self.annotations or not (self.videos or self.features)):
             raise ValueError(f"kind {self.kind!r} needs `annotations`, and `videos` or imported `features`")
         if self.videos and self.features:
             raise ValueError("frames are embedded from `videos`, or `features` are imported: one of these only")
-        if self.kind != "msrvtt" and (self.commonsense or self.split):
-            raise ValueError(f"`commonsense` and `split` are V2C's files, for kind 'msrvtt', not {self.kind!r}")
+        if self.kind != "msrvtt" and self.commonsense:
+            raise ValueError(f"`commonsense` is V2C's file, for kind 'msrvtt', not {self.kind!r}")
+        if self.kind == "toyworld" and self.split:
+            raise ValueError("kind 'toyworld' has its own `split`: lists are for 'folder' or 'msrvtt'")
         if self.kind == "toyworld" and (self.videos or self.features):
             raise ValueError("kind 'toyworld' renders its own `videos`: for yours use 'folder' or 'msrvtt'")
         return self
@@ -150,6 +181,8 @@ class ToyWorldConfig(Section):
 class ToyClipConfig(Section):
     """[toyclip]: the small CLIP that the demo trains for itself."""
 
+    image: What[Literal["resnet", "vit-8", "vit-16"]] = "resnet"
+    """Its image encoder: one of CLIP's ResNets, or a vision transformer with patches of so many pixels."""
     steps: What[Annotated[int, Field(ge=1)]] = 650
     """Optimizer steps."""
     seed: What[int] = 0

@@ -1,46 +1,76 @@
-"""Reads videos and captions of any source into one table: id, digest, split, captions, aspects. No paths in it."""
+"""Makes the table of a source: its videos that have a file and a caption, and a report of what there was. No paths."""
 
 from __future__ import annotations
 
-import csv
-import difflib
-import hashlib
-import json
-import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from extract import annotation_files, split_lists
+from extract.annotation_files import ASPECTS, Entry
+from extract.commonsense import add_commonsense
 from extract.config import DataConfig
-from extract.table import CorpusError, Video, load_json, write
+from extract.findings import Findings, sentence
+from extract.table import CorpusError, Video, dump_json, write
 from extract.video_files import find_videos, match, match_features, odd_videos
 
-ASPECTS = ("intention", "effect", "attribute")
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "validate": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
+SPLITS = ("train", "val", "test")
+MSRVTT_VIDEOS = 9000  # annotations of as many are MSR-VTT as a whole, not a part of it
+MSRVTT_SPLITS = {
+    (6513, 497, 2990): "official",
+    (7010, 0, 2990): "V2C's file",
+    (9000, 0, 1000): "1k-A",
+    (6513, 497, 1000): "1k-A",
+    (7010, 0, 1000): "1k-A",
 }
+
+Counts = dict[str, dict[str, int]]
+"""{split: {"videos": …, "captions": …, and for each aspect the videos that have it}}."""
 
 
 @dataclass
-class _Entry:
-    split: str | None = None
-    captions: list[str] = field(default_factory=list)
-    aspects: dict[str, list[str]] = field(default_factory=dict)
+class Report:
+    """What there was, what was kept, and what a person should look at."""
+
+    annotated: Counts
+    kept: Counts
+    found: Findings
+    remarks: list[str] = field(default_factory=list)
+
+    def notes(self) -> list[str]:
+        """What a person should look at, a line each."""
+        return [sentence(row) for row in self.found.rows()] + self.remarks
+
+    def write(self, path: Path) -> None:
+        """Write it as JSON, the same bytes for the same source."""
+        counts = {"annotated": self.annotated, "kept": self.kept}
+        dump_json(path, counts | {"left_out": self.found.rows(), "remarks": self.remarks})
 
 
 def source_files(data: DataConfig) -> dict[str, Path]:
-    """The files that a corpus is made from, by name: the annotations, and `videos/…`."""
-    files = {name: getattr(data, name) for name in ("annotations", "commonsense", "split")}
+    """The files that a corpus is made from, by name: the annotations, and `videos/…`.
+
+    One file of annotations is called `annotations` whatever its own name; of several, and of lists, whose names tell
+    the split, the names are in the key.
+    """
+    files = {"commonsense": data.commonsense} if data.commonsense else {}
+    files |= _named("annotations", data.annotations, len(data.annotations) > 1)
+    by_name = len(data.split) > 1 or any(path.suffix.lower() != ".json" for path in data.split)
+    files |= _named("split", data.split, by_name)
     files |= {f"videos/{name}": path for name, path in find_videos(data.videos).items()} if data.videos else {}
-    return {name: path for name, path in files.items() if path is not None}
+    return files
+
+
+def _named(field: str, paths: Iterable[Path], by_name: bool) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda path: (path.name, path)):  # however they are listed
+        name, number = f"{field}/{path.name}" if by_name else field, 2
+        while name in files:  # of another folder
+            name, number = f"{field}/{path.name}#{number}", number + 1
+        files[name] = path
+    return files
 
 
 def make(
@@ -51,7 +81,7 @@ def make(
     toyworld: Path | None = None,
     features: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Read a source and write its table into `folder`; see `read` and `write`.
+    """Read a source and write its table into `folder`, and beside it `counts.json`; see `read`, `table.write`.
 
     Args:
         config: holder of the section data.
@@ -64,22 +94,19 @@ def make(
     """
     data = DataConfig(annotations=toyworld / "captions.jsonl") if toyworld else config.data
     files = {name.removeprefix("videos/"): digest for name, digest in digests.items() if name.startswith("videos/")}
-    videos, notes = read(data, files if features is None else features)
-    counts = {split: sum(video.split == split for video in videos) for split in ("train", "val", "test")}
+    videos, report = read(data, files if features is None else features)
+    counts = {split: report.kept[split]["videos"] for split in SPLITS}
     if not counts["train"]:
-        raise CorpusError(
-            f"{data.annotations}: there is nothing to learn from, no video is in the train split: {counts}"
-        )
-    notes += [f"there are no {split} videos: {counts}" for split in ("val", "test") if not counts[split]]
+        raise CorpusError(f"{_names(data)}: there is nothing to learn from, no video is in the train split: {counts}")
+    report.remarks += [f"there are no {split} videos: {counts}" for split in ("val", "test") if not counts[split]]
+    for name in odd_videos(data.videos) if data.videos else []:
+        report.found.add("files left out, no regular files or names, or links to a folder that they lie in", name)
     write(videos, folder)
-    odd = odd_videos(data.videos) if data.videos else []
-    if odd:
-        why = "no regular files or names, or links to a folder that they lie in"
-        notes.append(f"{len(odd)} files left out, {why}: {_examples(odd)}")
-    return notes
+    report.write(folder / "counts.json")
+    return report.notes()
 
 
-def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], list[str]]:
+def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], Report]:
     """Read the annotations of a source.
 
     Args:
@@ -87,192 +114,87 @@ def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], lis
         digests: sha256 of every video file, by its path inside the folder of videos; or of features, by their id.
 
     Returns:
-        the videos that have a file (or features) and a caption, sorted by id; and notes for a person on what was left
-        out.
+        the videos that have a file (or features) and a caption, sorted by id; and the report. Annotated, in it, are
+        the videos that are in a split, with captions that are not empty, each once.
 
     Raises:
         CorpusError: annotations that can't be read, or no video left.
     """
-    if data.annotations is None:
+    if not data.annotations:
         raise CorpusError("data.annotations is not set: name the file of captions")
-    entries = _read_msrvtt(data.annotations) if data.kind == "msrvtt" else _read_rows(data.annotations, digests)
+    entries, found = annotation_files.read(data.annotations, data.kind, digests)
     if data.commonsense:
-        _add_commonsense(entries, data.commonsense)
+        add_commonsense(entries, data.commonsense, found)
+    unlisted = split_lists.assign(entries, data.split, found) if data.split else set()
+    _complete_splits(data, entries)
+    remarks = _unusual_splits(entries, unlisted) if data.kind == "msrvtt" else []
     if data.split:
-        _set_v2c_split(entries, data.split)
+        split_lists.carve(entries)
     files = (match_features if data.features else match)(entries, digests)
     lack = "no features" if data.features else "no file in the folder of videos"
-    left_out = {
-        lack: [name for name in entries if name not in files],
-        "no caption": [name for name in files if not entries[name].captions],
-    }
-    notes = [f"{len(names)} videos left out, {why}: {_examples(names)}" for why, names in left_out.items() if names]
-    unnamed = sorted(set(digests) - set(files.values()))
-    if unnamed:
-        what = "features" if data.features else "video files"
-        notes.append(f"{len(unnamed)} {what} left out, not in {data.annotations.name}: {_examples(unnamed)}")
+    for name, entry in entries.items():
+        if name not in unlisted and not entry.captions:
+            found.add("videos left out, no caption", name)
+        elif name not in unlisted and name not in files:
+            found.add(f"videos left out, {lack}", name)
+    for name in set(digests) - set(files.values()):
+        found.add(f"{'features' if data.features else 'video files'} left out, not in the annotations", name)
+    listed = {name: entry for name, entry in sorted(entries.items()) if entry.split and name not in unlisted}
+    kept = {name: entry for name, entry in listed.items() if name in files and entry.captions}
+    report = Report(_count(listed.values()), _count(kept.values()), found, remarks)
+    if not kept:
+        raise CorpusError(f"{_names(data)}: none of its {len(entries)} videos is there; {'; '.join(report.notes())}")
     videos = [
         Video(
             id=name,
             digest=digests[files[name]],
-            split=entry.split or _draw_split(name),
-            captions=tuple(entry.captions),
-            aspects={aspect: tuple(texts) for aspect, texts in sorted(entry.aspects.items())},
+            split=entry.split,
+            captions=entry.captions,
+            aspects={aspect: tuple(texts) for aspect, texts in sorted(entry.aspects.items()) if texts},
         )
-        for name, entry in sorted(entries.items())
-        if name in files and entry.captions
+        for name, entry in kept.items()
     ]
-    if not videos:
-        raise CorpusError(f"{data.annotations}: none of its {len(entries)} videos is there; {'; '.join(notes)}")
-    return videos, notes
+    return videos, report
 
 
-def _examples(names: list[str]) -> str:
-    shown = [name if name.isprintable() else repr(name) for name in names[:3]]
-    return ", ".join(shown) + (" …" if len(names) > 3 else "")
+def _names(data: DataConfig) -> str:
+    return ", ".join(map(str, data.annotations))
 
 
-def _clean(text: Any) -> str:
-    """A caption on one line: control characters, halves of surrogate pairs and runs of blanks become one blank."""
-    return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", " ", str(text)).split())
+def _complete_splits(data: DataConfig, entries: Mapping[str, Entry]) -> None:
+    """Draw the splits that annotations do not give; MSR-VTT's are not to be drawn."""
+    without = [name for name, entry in sorted(entries.items()) if entry.split is None]
+    if data.kind != "msrvtt":
+        for name in without:
+            entries[name].split = split_lists.draw_split(name)
+    elif captioned := [name for name in without if entries[name].captions]:
+        raise CorpusError(
+            f"{_names(data)}: {len(captioned)} videos with captions have no split, such as {captioned[0]}: name lists "
+            "of ids in data.split"
+        )
 
 
-def _has_words(text: str) -> bool:
-    return any(letter.isalnum() for letter in text)
-
-
-def _split(name: Any, where: str) -> str:
-    try:
-        return SPLITS[str(name).strip().lower()]
-    except KeyError:
-        raise CorpusError(f"{where}: split {name!r} is none of {', '.join(SPLITS)}") from None
-
-
-def _draw_split(name: str) -> str:
-    """80 % train, 10 % val, 10 % test, by the hash of the id: adding videos moves none."""
-    draw = _draw(name, 10)
-    return "val" if draw == 8 else "test" if draw == 9 else "train"
-
-
-def _draw(name: str, of: int) -> int:
-    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) % of
-
-
-def _read_msrvtt(path: Path) -> dict[str, _Entry]:
-    """MSR-VTT's official layout: {"videos": [{video_id, split}], "sentences": [{video_id, caption}]}."""
-    tree = load_json(path)
-    try:
-        entries = {v["video_id"]: _Entry(_split(v["split"], f"{path}: {v['video_id']}")) for v in tree["videos"]}
-        sentences = [(sentence["video_id"], _clean(sentence["caption"] or "")) for sentence in tree["sentences"]]
-    except (KeyError, TypeError) as error:
-        raise CorpusError(f"{path}: not in MSR-VTT's layout, lacks {error}") from None
-    for name, caption in sentences:
-        if name in entries and _has_words(caption):
-            entries[name].captions.append(caption)
-    return entries
-
-
-def load_references(path: Path, ids: Iterable[str]) -> dict[str, list[str]]:
-    """Captions by video id, from {id: [caption, …]} or an MSR-VTT file; of the latter only the videos in `ids`."""
-    tree = load_json(path)
-    if isinstance(tree, dict) and "sentences" in tree:
-        entries = _read_msrvtt(path)
-        return {name: entries[name].captions for name in ids if name in entries}
-    if not isinstance(tree, dict) or not all(isinstance(captions, list) for captions in tree.values()):
-        raise CorpusError(f"{path}: is neither {{video_id: [caption, …]}} nor an MSR-VTT file")
-    return tree
-
-
-def _read_rows(path: Path, files: Container[str]) -> dict[str, _Entry]:
-    """A CSV or JSON Lines file with `video`, `caption` and optionally `split` and aspects; a row a caption.
-
-    Blanks around a video's name go, unless one of the `files` is so called.
-    """
-    entries: dict[str, _Entry] = {}
-    for where, row in _rows(path):
-        name = row.get("video")
-        if not isinstance(name, str) or not name.strip():
-            raise CorpusError(f"{where}: no `video`; the columns are video, caption, split, {', '.join(ASPECTS)}")
-        for column in ("caption", "split", *ASPECTS):
-            if not isinstance(row.get(column), str | None):
-                raise CorpusError(f"{where}: `{column}` must be a text, it is {row[column]!r}")
-        entry = entries.setdefault(name if name in files else name.strip(), _Entry())
-        if row.get("split"):
-            split = _split(row["split"], where)
-            if entry.split not in (None, split):
-                raise CorpusError(f"{where}: {name} is in split {split} here and in {entry.split} before")
-            entry.split = split
-        if _has_words(caption := _clean(row.get("caption") or "")):
-            entry.captions.append(caption)
+def _count(entries: Iterable[Entry]) -> Counts:
+    counts = {split: dict.fromkeys(("videos", "captions", *ASPECTS), 0) for split in SPLITS}
+    for entry in entries:
+        count = counts[entry.split]
+        count["videos"] += 1
+        count["captions"] += len(entry.sentences)
         for aspect in ASPECTS:
-            text = _clean(row.get(aspect) or "")
-            if text and text not in entry.aspects.setdefault(aspect, []):
-                entry.aspects[aspect].append(text)
-    for entry in entries.values():
-        entry.aspects = {aspect: texts for aspect, texts in entry.aspects.items() if texts}
-    return entries
+            count[aspect] += bool(entry.aspects.get(aspect))
+    return counts
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict]]:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            if path.suffix.lower() == ".csv":
-                reader = csv.DictReader(file)
-                names, known = reader.fieldnames or (), ("video", "caption", "split", *ASPECTS)
-                for column in ("video", "caption"):
-                    if column not in names:
-                        raise CorpusError(f"{path}, line 1: no column `{column}` among {', '.join(names)}")
-                for column in names:
-                    near = difflib.get_close_matches(column.lower(), known, n=1, cutoff=0.7)
-                    if column not in known and near:
-                        raise CorpusError(f"{path}, line 1: unknown column `{column}`; did you mean `{near[0]}`?")
-                for row in reader:
-                    yield f"{path}, line {reader.line_num}", row
-            else:
-                for number, line in enumerate(file, 1):
-                    if line.strip():
-                        row = json.loads(line)
-                        if not isinstance(row, dict):
-                            raise CorpusError(f"{path}, line {number}: not a JSON object")
-                        yield f"{path}, line {number}", row
-    except json.JSONDecodeError as error:
-        raise CorpusError(f"{path}, line {number}: not JSON: {error.msg}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path}: can't be read: {error}") from None
+def _unusual_splits(entries: Mapping[str, Entry], unlisted: set[str]) -> list[str]:
+    """A remark, if these are MSR-VTT's videos in other splits than are in use."""
+    captioned = {name for name, entry in entries.items() if entry.captions}
+    splits = Counter(entries[name].split for name in captioned - unlisted)
+    counts = tuple(splits[split] for split in SPLITS)
+    if len(captioned) < MSRVTT_VIDEOS or counts in MSRVTT_SPLITS:
+        return []
+    usual = [f"{_numbers(known)} ({name})" for known, name in MSRVTT_SPLITS.items()]
+    return [f"the splits are {_numbers(counts)} (train, val, test); MSR-VTT's usual ones are {', '.join(usual)}"]
 
 
-def _add_commonsense(entries: dict[str, _Entry], path: Path) -> None:
-    """V2C's annotations: {video: [{"intention": [[raw, tokens], …], "effect": …, "attribute": …}, …]}."""
-    tree = load_json(path)
-    for name in entries.keys() & (tree.keys() if isinstance(tree, dict) else set()):
-        for aspect in ASPECTS:
-            texts = entries[name].aspects.setdefault(aspect, [])
-            try:
-                pairs = [pair for caption in tree[name] for pair in caption.get(aspect, ())]
-                found = [_clean(pair[0]) for pair in pairs if isinstance(pair, list) and isinstance(pair[0], str)]
-            except (AttributeError, IndexError, TypeError):
-                found, pairs = [], [None]
-            if len(found) < len(pairs):
-                raise CorpusError(f"{path}: {name}: {aspect} is not in V2C's layout, [[text, [token, …]], …]")
-            texts += [text for text in dict.fromkeys(found) if text and text not in texts]
-    for entry in entries.values():
-        entry.aspects = {aspect: texts for aspect, texts in entry.aspects.items() if texts}
-
-
-def _set_v2c_split(entries: dict[str, _Entry], path: Path) -> None:
-    """V2C's `v2c_info.json`: {"videos": {"train": [3, …], "val": […], "test": […]}}; other videos are left out."""
-    try:
-        splits = {
-            f"video{number}": _split(s, str(path)) for s, ids in load_json(path)["videos"].items() for number in ids
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise CorpusError(f"{path}: not in the layout of v2c_info.json, lacks {error}") from None
-    if "val" not in splits.values():  # as published; a seeded part of train, as many as MSR-VTT's own 497 of 7,010
-        for name, split in splits.items():
-            if split == "train" and _draw(name, 1000) < 71:
-                splits[name] = "val"
-    for name in list(entries):
-        if name in splits:
-            entries[name].split = splits[name]
-        else:
-            del entries[name]
+def _numbers(counts: tuple[int, ...]) -> str:
+    return " / ".join(f"{count:,}" for count in counts)

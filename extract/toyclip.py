@@ -20,7 +20,9 @@ from extract.encoders import clip
 from extract.table import load_json
 from extract.video_files import locate
 
-WIDTH, LAYERS, EMBED = 8, (1, 1, 1, 1), 128  # of CLIP's own kind of ResNet; EMBED is the width of what it gives
+RESNET = ((1, 1, 1, 1), 8, None)  # layers, width and patch of CLIP's own kind of ResNet
+VIT_LAYERS, VIT_WIDTH = 3, 64  # of CLIP's vision transformer
+EMBED = 128  # width of what any of them gives
 CLIPS, FRAMES = 24, 4  # a step
 _TEXT_WIDTH, _TEXT_LAYERS = 64, 2
 _LR = 2e-3
@@ -41,7 +43,8 @@ def make(folder: Path, config: Any, *, table: Path, captions: Path, videos: Path
     """
     texts, options = load_json(captions), config.toyclip
     files, pixels = locate([name for name, _ in load_json(table)], videos), config.encoder.pixels
-    train(files, texts, folder / "clip.pt", pixels=pixels, steps=options.steps, seed=options.seed)
+    out = folder / "clip.pt"
+    train(files, texts, out, image=options.image, pixels=pixels, steps=options.steps, seed=options.seed)
 
 
 def train(
@@ -49,6 +52,7 @@ def train(
     captions: Mapping[str, Sequence[str]],
     out: Path,
     *,
+    image: str = "resnet",
     pixels: int = 64,
     steps: int,
     seed: int,
@@ -59,14 +63,15 @@ def train(
     The loss is CLIP's, both ways, between a caption and the mean embedding of `FRAMES` frames of its clip; clips that
     share a caption are no negatives of each other. Some hundred clips are too few to learn from captions alone where
     things are, so each frame's embedding must also let a linear map, thrown away afterwards, redraw that frame roughly:
-    how dark and how colourful each of its parts is. The image encoder is one of CLIP's ResNets: after as many seconds
-    of training a vision transformer's embeddings told places, sizes and shapes much worse.
+    how dark and how colourful each of its parts is. The image encoder is one of CLIP's ResNets, unless told: after as
+    many seconds of training a vision transformer's embeddings told places, sizes and shapes much worse.
     The same arguments on the same machine, with the same number of threads, give the same bytes.
 
     Args:
         videos: files of the training clips, by id.
         captions: of the same ids, at least one each.
         out: where the checkpoint goes: a state dict in OpenAI's format, fp32.
+        image: kind of image encoder: "resnet", or "vit-P", a vision transformer with patches of P pixels.
         pixels: height and width of the input, a multiple of `TOYCLIP_STRIDE`.
         steps: optimizer steps, of `CLIPS` clips each.
         seed: of initial weights and batches.
@@ -88,8 +93,9 @@ def train(
     tokens, used, first = _tokenize([captions[id] for id in ids])
     with _threads(threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        layers, width, patch = RESNET if image == "resnet" else (VIT_LAYERS, VIT_WIDTH, int(image.rpartition("-")[2]))
         model = clip.model.CLIP(
-            EMBED, pixels, LAYERS, WIDTH, None, _CONTEXT, len(used), _TEXT_WIDTH, _TEXT_WIDTH // 64, _TEXT_LAYERS
+            EMBED, pixels, layers, width, patch, _CONTEXT, len(used), _TEXT_WIDTH, _TEXT_WIDTH // 64, _TEXT_LAYERS
         )
         model.visual.to(memory_format=torch.channels_last)  # in which a CPU convolves faster
         _fit(model, frames, tokens, first, _alike([captions[id] for id in ids]), steps, Generator().manual_seed(seed))

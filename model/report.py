@@ -48,7 +48,17 @@ and all of it right. Each unseen clip has an event that training never showed of
 {% for item in examples %}<dt>{{ item.video_id }}</dt><dd>{{ item.caption }}
 {% for aspect in aspects if aspect in item %}<br><span class="dim">{{ aspect }}: {{ item[aspect] }}</span>{% endfor %}
 <br><span class="dim">reference: {{ references[item.video_id][0] }}</span></dd>{% endfor %}</dl>
-{% if failures %}<h2>Videos left out</h2><ul>
+<h2>Data</h2>
+<table><tr><th></th>{% for column in counts.kept[scores.split] %}<th>{{ column }}</th>{% endfor %}</tr>
+{% for split, of in counts.kept.items() %}<tr><td>{{ split }}</td>
+{% for column, number in of.items() %}<td>{{ number }}
+{%- if number != counts.annotated[split][column] %} of {{ counts.annotated[split][column] }}{% endif %}</td>
+{%- endfor %}</tr>
+{% endfor %}</table>
+{% if counts.left_out or counts.remarks %}<ul>
+{% for row in counts.left_out %}<li>{{ row.count }} {{ row.what }}: {{ row.examples|join(", ") }}</li>{% endfor %}
+{% for remark in counts.remarks %}<li>{{ remark }}</li>{% endfor %}</ul>{% endif %}
+{% if failures %}<h2>Videos that failed</h2><ul>
 {% for failure in failures %}<li>{{ failure.id }}: {{ failure.reason }}</li>{% endfor %}</ul>{% endif %}
 </body></html>
 """
@@ -90,6 +100,7 @@ def make(
     video_scores: Path,
     captions: Path,
     references: Path,
+    counts: Path,
     model: Path,
     curves: Path,
     failures: Sequence[Mapping[str, str]],
@@ -100,6 +111,7 @@ def make(
         scores, video_scores, captions, model, curves: scores.json, video_scores.json, captions.json,
             model.safetensors and curves.csv.
         references: captions of each scored video.
+        counts: counts.json of the corpus.
         failures: [{"id", "reason"}].
     """
     for file in (scores, video_scores, captions, model, curves):
@@ -119,6 +131,7 @@ def make(
             aspects=ASPECTS,
             examples=load_json(captions)[:EXAMPLES],
             references=load_json(references),
+            counts=load_json(counts),
             failures=failures,
             curves=drawn,
         )

@@ -87,8 +87,8 @@ def load(config: type[BaseConfig], file: Path, override: str = "") -> BaseConfig
     overridden = _parse_override(override)
     for key, value in overridden.items():
         section, name = key.split(".")
-        if roles.get(key) == "where" and isinstance(value, str) and _is_path(config, section, name, value):
-            value = str(Path(value).expanduser().absolute())
+        if roles.get(key) == "where":
+            value = _from_here(config, section, name, value)
         if not isinstance(tree.setdefault(section, {}), dict):
             raise ConfigError(f"{file}: {section}: must be a section, [{section}]")
         tree[section][name] = value
@@ -106,6 +106,14 @@ def changed(config: BaseConfig, changes: Mapping[str, Any]) -> BaseConfig:
         part = getattr(config, section).model_copy(update={field: value})
         config = config.model_copy(update={section: part})
     return config
+
+
+def _from_here(config: type[BaseConfig], section: str, name: str, value: Any) -> Any:
+    """A place in an override, or a list of them, from the current folder."""
+    if isinstance(value, list):
+        return [_from_here(config, section, name, one) for one in value]
+    place = isinstance(value, str) and _is_path(config, section, name, value)
+    return str(Path(value).expanduser().absolute()) if place else value
 
 
 def _is_path(config: type[BaseConfig], section: str, name: str, value: str) -> bool:

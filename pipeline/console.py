@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
@@ -88,17 +88,32 @@ def scheduled_locally() -> bool:
     return luigi.interface.core().local_scheduler
 
 
-def on_command_line() -> bool:
-    """Whether the `luigi` command runs, not a notebook or a test."""
-    return CmdlineParser.get_instance() is not None
+def is_asked_for(root: luigi.Task) -> bool:
+    """Whether the `luigi` command names this task: it is no part of another, and no notebook or test made it."""
+    parser = CmdlineParser.get_instance()
+    return parser is not None and parser.known_args.root_task == root.task_family
 
 
-def refuse(error: ConfigError | OSError) -> NoReturn:
-    """On the command line say what is wrong and end with status 2; elsewhere raise."""
-    if on_command_line():
+def refuse(root: luigi.Task, error: ConfigError | OSError) -> NoReturn:
+    """If the `luigi` command asks for this task, say what is wrong with it and end with status 2; else raise."""
+    if is_asked_for(root):
         print(error, file=sys.stderr)
         sys.exit(2)
     raise error
+
+
+def begin(root: luigi.Task, experiments: Sequence[Experiment], results: Callable[[], str]) -> None:
+    """If the `luigi` command asks for this task, register its experiments, and report at the end of the command."""
+    if not is_asked_for(root):
+        return
+    share_cores()
+    try:
+        for experiment in experiments:
+            jobs.enter(experiment)
+    except OSError as error:
+        if not root.complete():  # a folder that can't be written may hold all that is asked for
+            refuse(root, error)
+    report_at_exit(experiments, root.complete, results)
 
 
 def share_cores() -> None:
@@ -108,7 +123,7 @@ def share_cores() -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // workers)))
 
 
-def report_at_exit(experiment: Experiment, done: Callable[[], bool], results: Callable[[], str]) -> None:
+def report_at_exit(experiments: Sequence[Experiment], done: Callable[[], bool], results: Callable[[], str]) -> None:
     """At the end of a `luigi` command say what ran, what failed and where the results lie, and set its status.
 
     The status is 0 only if all asked for is `done` and nothing failed; Luigi alone ends good runs on a luigid with 10
@@ -121,14 +136,20 @@ def report_at_exit(experiment: Experiment, done: Callable[[], bool], results: Ca
             return
         good = False
         try:
-            experiment.forget()
-            events = runlog.read(experiment.artifacts.root)
+            for experiment in experiments:
+                experiment.forget()
+            events = runlog.read(experiments[0].artifacts.root)
             good = done() and not any(event["event"] == "failed" for event in events)
             if good:
-                jobs.leave(experiment)
-            print("\n".join(["", *runlog.summary([*events, *_warnings(experiment)], _reached(experiment, good))]))
-            if changed := code_changed(experiment):
-                print(changed)
+                for experiment in experiments:
+                    jobs.leave(experiment)
+            reached, warnings, changed = {}, [], {}
+            for experiment in experiments:
+                warnings += _warnings(experiment)
+                changed[code_changed(experiment)] = True
+                for stage, complete in _reached(experiment, good).items():
+                    reached[stage] = reached.get(stage, True) and complete
+            print("\n".join(["", *runlog.summary([*events, *warnings], reached), *filter(None, changed)]))
             print(results() if good else "Not done. The same command goes on where this run stopped.")
         except Exception:
             traceback.print_exc()

@@ -69,6 +69,19 @@ class Experiment:
         """Whether a stage must be complete for the last one to be; where no order is given, always."""
         return not self.order or type(stage) in self.needed()
 
+    def needs_of_any(self, stage: Stage) -> bool:
+        """Whether this experiment, or another of this process that has just this stage, needs it."""
+        if self.needs(stage):
+            return True
+        others = [other for other in Experiment.known.values() if other is not self and other.order]
+        same = [(other, other.stages.get(type(stage))) for other in others]
+        for other, mine in same:
+            if mine is not None and mine.id == stage.id:
+                other.forget()
+                if other.needs(mine):
+                    return True
+        return False
+
     def made_of(self) -> dict[str, str | None]:
         """Where everything lies that the results consist of, from the artifacts folder: {stage: place}.
 

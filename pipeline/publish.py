@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import stat
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -109,11 +110,7 @@ def lock(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         file = open(path, "a")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logging.getLogger("luigi-interface").warning("waiting for another process that works on %s", path.name)
-            fcntl.flock(file, fcntl.LOCK_EX)
+        _wait(file, path.name)
         if _is_same(file, path):
             break
         file.close()  # the holder before removed the file: a lock on it locks nobody out
@@ -122,6 +119,21 @@ def lock(path: Path) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         file.close()
+
+
+def _wait(file: IO, name: str) -> None:
+    """Lock a file, and say so if that takes longer than a moment."""
+    said = time.monotonic() + 1
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > said:
+                break
+            time.sleep(0.02)
+    logging.getLogger("luigi-interface").warning("waiting for another process that works on %s", name)
+    fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def _is_same(file: IO, path: Path) -> bool:

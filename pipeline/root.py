@@ -30,17 +30,10 @@ class Root(luigi.Task):
             self.experiment = Experiment(config, self.stages(config))
             self.last = self.experiment.order[-1].of(self.experiment)
         except (ConfigError, OSError) as error:
-            console.refuse(error)
+            console.refuse(self, error)
         self.name = config.experiment.name
         self.task_id = f"{self.task_family}_{self.name}_{self.last.id}"
-        if console.on_command_line():
-            console.share_cores()
-            try:
-                jobs.enter(self.experiment)
-            except OSError as error:
-                if not self.complete():  # a folder that can't be written may hold all that is asked for
-                    console.refuse(error)
-            console.report_at_exit(self.experiment, self.complete, self.results)
+        console.begin(self, [self.experiment], self.results)
 
     def stages(self, config: BaseConfig) -> tuple[type[Stage], ...]:
         """The stages that an experiment of this config has, in order."""

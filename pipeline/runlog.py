@@ -40,11 +40,14 @@ def read(artifacts: Path) -> list[dict]:
 def summary(events: list[dict], stages: dict[str, bool]) -> list[str]:
     """One line a stage: ran, reused or failed, seconds, and why it ran; then warnings and failures.
 
+    What failed is called by its experiment as well if several experiments ran.
+
     Args:
         events: of this run.
         stages: whether each stage is complete now.
     """
     lines, died = [], []
+    several = len({event["experiment"] for event in events if "experiment" in event}) > 1
     for stage, complete in stages.items():
         mine = [event for event in events if event["stage"] == stage]
         ran = [event for event in mine if event["event"] == "ran"]
@@ -61,12 +64,18 @@ def summary(events: list[dict], stages: dict[str, bool]) -> list[str]:
             )
         else:
             outcome = "not reached"
-        shards = f" {len(ran)} shards," if len(ran) > 1 else ""
-        seconds = f"{shards} {sum(event['seconds'] for event in ran):.1f} s" if ran else ""
+        times = f" {len(ran)} {'shards' if stage.endswith('Shard') else 'times'}," if len(ran) > 1 else ""
+        seconds = f"{times} {sum(event['seconds'] for event in ran):.1f} s" if ran else ""
         why = next((event["why"] for event in mine if event.get("why")), "") if ran else ""
         lines.append(f"  {stage:<22} {outcome:<12}{seconds:<20}{why}".rstrip())
     failed = any(event["event"] == "failed" for event in events)
     for kind in ("warning", "failed"):
-        said = [f"{event['stage']}: {event['reason']}" for event in events if event["event"] == kind]
+        told = [event for event in events if event["event"] == kind]
+        said = [f"{_where(event, several)}: {event['reason']}" for event in told]
         lines += [f"{kind}: {text}" for text in dict.fromkeys(said)]
     return lines + ([] if failed else died)
+
+
+def _where(event: dict, several: bool) -> str:
+    """The stage, and its experiment if there are several: warnings of results that stay need none."""
+    return f"{event['stage']} of {event['experiment']}" if several and "experiment" in event else event["stage"]

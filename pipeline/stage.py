@@ -88,7 +88,7 @@ class Stage(luigi.Task):
         jobs.enter(self.experiment)
         self.digests(compute=True)
         self.experiment.forget()
-        if not self.experiment.needs(self):
+        if not self.experiment.needs_of_any(self):
             return
         recipe = self.recipe()
         if recipe is None:
@@ -325,7 +325,8 @@ class Stage(luigi.Task):
         return self.artifacts.scratch / f"{self.name}-{self.key()}"
 
     def log(self, event: str, **detail: Any) -> None:
-        runlog.write(self.artifacts.root, event, self.name, **detail)
+        name = self.experiment.config.experiment.name
+        runlog.write(self.artifacts.root, event, self.name, experiment=name, **detail)
 
     def provenance(self) -> dict[str, Any]:
         """How the artifact was made, which is not in the key: `how` fields, host, versions."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-LUIGI = [sys.executable, "-m", "luigi", "--module", "tasks", "Pipeline"]
+LUIGI = [sys.executable, "-m", "luigi", "--module", "tasks"]
 
 # a demo that is small in everything but its stages
 TINY = (
@@ -65,10 +65,16 @@ def environment(artifacts: Path) -> dict[str, str]:
     return {**os.environ, "VIDEOCAP_ARTIFACTS": str(artifacts)}
 
 
-def start(artifacts: Path, *arguments: str, output: int = subprocess.DEVNULL, cwd: Path | str | None = None):
-    """Start the pipeline in a process group of its own."""
+def start(
+    artifacts: Path,
+    *arguments: str,
+    output: int = subprocess.DEVNULL,
+    cwd: Path | str | None = None,
+    root: str = "Pipeline",
+):
+    """Start the pipeline, or another root task, in a process group of its own."""
     return subprocess.Popen(
-        [*LUIGI, *arguments],
+        [*LUIGI, root, *arguments],
         env=environment(artifacts),
         cwd=cwd or artifacts.parent,
         stdin=subprocess.DEVNULL,
@@ -85,10 +91,11 @@ def luigi(
     cwd: Path | str | None = None,
     when: tuple[str, Callable[[], None]] | None = None,
     timeout: float = 600,
+    root: str = "Pipeline",
 ) -> Run:
-    """Run the pipeline to its end; `when` a stage starts, call a function."""
+    """Run the pipeline, or another root task, to its end; `when` a stage starts, call a function."""
     before = set(artifacts.glob("logs/*"))
-    process = start(artifacts, *arguments, output=subprocess.PIPE, cwd=cwd)
+    process = start(artifacts, *arguments, output=subprocess.PIPE, cwd=cwd, root=root)
     try:
         while when and process.poll() is None:
             if _started([when[0]], set(artifacts.glob("logs/*")) - before):
@@ -108,7 +115,9 @@ def kill(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def kill_once_in_each(stages: list[str], artifacts: Path, *arguments: str, timeout: float = 600) -> None:
+def kill_once_in_each(
+    stages: list[str], artifacts: Path, *arguments: str, timeout: float = 600, root: str = "Pipeline"
+) -> None:
     """Start the pipeline again and again, and `kill -9` it with its children once in each stage.
 
     A stage that writes in parts is killed when the first part is there (a checkpoint, an unfinished shard), others
@@ -117,7 +126,7 @@ def kill_once_in_each(stages: list[str], artifacts: Path, *arguments: str, timeo
     left, chance, deadline = list(stages), random.Random(0), time.monotonic() + timeout
     while left and time.monotonic() < deadline:
         before = set(artifacts.glob("logs/*"))
-        process = start(artifacts, *arguments)
+        process = start(artifacts, *arguments, root=root)
         try:
             while process.poll() is None and (stage := _started(left, set(artifacts.glob("logs/*")) - before)) is None:
                 time.sleep(0.005)

@@ -92,6 +92,46 @@ def test_a_changed_field_reruns_only_what_it_touches(demo):
     assert b"beam = 2" in back.result("config.toml", "greedy")
 
 
+def test_a_table_s_row_is_the_demo_itself_beside_the_paper_s(demo):
+    arguments = ("--number", "1", "--override", TINY)
+    run = luigi(demo.artifacts, *arguments, root="Table")
+    assert run.status == 0, run.output
+    assert run.ran() == set()
+    text = (demo.artifacts / "tables" / "demo-table1.md").read_text()
+    assert text in run.output
+    assert "| VNS-GRU | – | 52.0 | – | 29.5 | – | 63.3 |" in text
+    scores = json.loads(run.result("scores.json", "demo-table1-model-seed0"))
+    assert scores == json.loads(demo.result("scores.json"))
+    assert f"| Clip4VideoCap | {100 * scores['CIDEr']:.1f} | 62.2 |" in text
+    file = demo.artifacts / "tables" / "demo-table1.csv"
+    whole = file.read_text()
+    assert f"Clip4VideoCap,METEOR,31.5,{100 * scores['METEOR']}," in whole
+    file.write_text("harmed")
+    assert luigi(demo.artifacts, *arguments, root="Table").ran() == set()
+    assert file.read_text() == whole
+
+
+def test_two_experiments_are_compared(demo):
+    override = TINY + " generate.beam=1 experiment.name=greedy"
+    assert luigi(demo.artifacts, "--override", override).status == 0
+
+    def compare(*arguments: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "videocap", "compare", *arguments]
+        return subprocess.run(command, env=environment(demo.artifacts), capture_output=True, text=True, check=False)
+
+    found = json.loads(compare("demo", "greedy", "--json").stdout)
+    one, two = (json.loads(demo.result("scores.json", name)) for name in ("demo", "greedy"))
+    assert found["metrics"]["METEOR"]["difference"] == two["METEOR"] - one["METEOR"]
+    assert len(found["differ"]) == found["videos"] == one["videos"]
+    said = compare("demo", "greedy", "--videos", "1")
+    assert "95 % of draws" in said.stdout
+    assert found["differ"][0]["video_id"] in said.stdout
+    absent = compare("demo", "gredy")
+    assert absent.returncode == 2
+    assert "no experiment gredy" in absent.stderr
+    assert "demo, " in absent.stderr
+
+
 def test_controls_are_trained_for_less_and_stand_beside_the_model(demo):
     controls = "score.controls=['one_frame','no_subdecoders'] experiment.name=controlled"
     run = luigi(demo.artifacts, "--override", f"{TINY} {controls}")

@@ -41,6 +41,7 @@ TABLE = {
     "data.split": ('"copy.csv"', DATA),
     "toyworld.clips": ("601", {"ToyWorld", *CORPUS}),
     "toyworld.seed": ("1", {"ToyWorld", *CORPUS}),
+    "toyclip.image": ('"vit-8"', CLIP),
     "toyclip.steps": ("7", CLIP),
     "toyclip.seed": ("1", CLIP),
     "decode.sampling": ('"fps"', DECODE),

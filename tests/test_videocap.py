@@ -38,9 +38,22 @@ def test_score_takes_an_msrvtt_file(data, tmp_path):
     info = data / "msrvtt" / "videodatainfo_sample.json"
     first = {s["video_id"]: s["caption"] for s in reversed(json.loads(info.read_text())["sentences"])}
     captions = [{"video_id": name, "caption": caption} for name, caption in first.items()]
-    (tmp_path / "captions.json").write_text(json.dumps(captions[:3]))
+    (tmp_path / "captions.json").write_text(json.dumps({"version": "VERSION 1.0", "result": captions}))
     done = run("score", "captions.json", str(info), "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["BLEU-1"] == pytest.approx(1.0)
+
+
+def test_a_test_video_of_msrvtt_that_is_missing_or_surplus_is_named(data, tmp_path, capsys):
+    info = data / "msrvtt" / "videodatainfo_sample.json"
+    names = [video["video_id"] for video in json.loads(info.read_text())["videos"]]
+    file = tmp_path / "captions.json"
+    for captioned, says in (
+        (names[1:], f"no caption for 1 video ({names[0]})"),
+        ([*names, "video3"], "has no references for 1 captioned videos (video3)"),
+    ):
+        file.write_text(json.dumps(dict.fromkeys(captioned, "a man")))
+        assert videocap.main(["score", str(file), str(info)]) == 2
+        assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -48,7 +61,9 @@ def test_score_takes_an_msrvtt_file(data, tmp_path):
     [
         ('[{"video_id": "b", "caption": "x"}]', "no caption for 1 video (a); no references for 1 video (b)"),
         ("[{", "captions.json: can't be read as JSON"),
-        ('{"a": "x"}', "captions.json: is not a list of"),
+        ('{"a": ["x"]}', "captions.json: is neither a list of"),
+        ('{"b": "x"}', "no caption for 1 video (a); no references for 1 video (b)"),
+        ('[{"video_id": "a", "caption": "x"}, {"video_id": "a", "caption": "y"}]', "has two captions for a"),
     ],
 )
 def test_a_wrong_file_is_named(tmp_path, captions, says, capsys):

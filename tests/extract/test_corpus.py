@@ -1,7 +1,5 @@
-"""The corpus table: every source read alike; what can't be used is named."""
+"""The corpus table: every source comes out alike; what can't be used is named and counted."""
 
-import csv
-import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,10 +7,11 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sources import digests, msrvtt_file
 
 from extract import corpus
 from extract.config import DataConfig
-from extract.corpus import CorpusError
+from extract.table import CorpusError
 from extract.video_files import find_videos
 
 
@@ -22,58 +21,51 @@ def folder_of(tmp_path: Path, text: str, name: str = "captions.csv") -> DataConf
     return DataConfig(kind="folder", videos=tmp_path, annotations=file)
 
 
-def digests(*names: str) -> dict[str, str]:
-    return {name: f"sha-{name}" for name in names}
+@pytest.fixture(scope="module")
+def msrvtt(tmp_path_factory) -> Path:
+    """All videos of MSR-VTT in the official splits, with a caption each."""
+    ranges = {"train": range(6513), "validate": range(6513, 7010), "test": range(7010, 10_000)}
+    splits = {f"video{i}": split for split, numbers in ranges.items() for i in numbers}
+    sentences = [(name, "a caption", number) for number, name in enumerate(splits)]
+    return msrvtt_file(tmp_path_factory.mktemp("msrvtt") / "videodatainfo.json", splits, sentences)
 
 
-def test_a_csv_row_is_a_caption_and_columns_beyond_it_are_optional(tmp_path):
+def test_a_video_has_its_digest_split_captions_and_aspects(tmp_path):
     text = "video,caption,split,effect\na.mp4,a man runs,train,gets tired\na.mp4, a man \t jogs ,train,\n"
     text += "b.mp4,a cat,test,\n"
-    videos, notes = corpus.read(folder_of(tmp_path, text), digests("a.mp4", "b.mp4"))
+    videos, report = corpus.read(folder_of(tmp_path, text), digests("a.mp4", "b.mp4"))
     assert [(v.id, v.digest, v.split, v.captions, v.aspects) for v in videos] == [
         ("a.mp4", "sha-a.mp4", "train", ("a man runs", "a man jogs"), {"effect": ("gets tired",)}),
         ("b.mp4", "sha-b.mp4", "test", ("a cat",), {}),
     ]
-    assert notes == []
-
-
-def test_json_lines_say_the_same_as_csv(tmp_path):
-    rows = [{"video": "a.mp4", "caption": "x", "split": "val"}, {"video": "b.mp4", "caption": "y", "split": "test"}]
-    lines = corpus.read(
-        folder_of(tmp_path, "\n".join(map(json.dumps, rows)), "captions.jsonl"), digests("a.mp4", "b.mp4")
-    )
-    table = corpus.read(
-        folder_of(tmp_path, "video,caption,split\na.mp4,x,val\nb.mp4,y,test"), digests("a.mp4", "b.mp4")
-    )
-    assert lines == table
-
-
-@pytest.mark.parametrize(
-    ("text", "name", "says"),
-    [
-        ("name,caption\na,b", "captions.csv", "line 1: no column `video`"),
-        ("video,caption,split\na.mp4,x,trian", "captions.csv", "line 2: split 'trian' is none of"),
-        ("video,caption,split\na.mp4,x,train\na.mp4,y,test", "captions.csv", "line 3: a.mp4 is in split test here"),
-        ('{"video": "a.mp4"}\n{"video": ', "captions.jsonl", "line 2: not JSON"),
-        ('{"caption": "x"}', "captions.jsonl", "line 1: no `video`"),
-        ("[1]", "captions.jsonl", "line 1: not a JSON object"),
-        ("video,caption\nc.mp4,x", "captions.csv", "none of its 1 videos is there"),
-    ],
-)
-def test_a_mistake_in_the_file_is_named_with_its_line(tmp_path, text, name, says):
-    with pytest.raises(CorpusError) as error:
-        corpus.read(folder_of(tmp_path, text, name), digests("a.mp4"))
-    assert says in str(error.value)
-    assert name in str(error.value)
+    assert report.notes() == []
+    assert report.annotated == report.kept
+    assert report.kept["train"] == {"videos": 1, "captions": 2, "intention": 0, "effect": 1, "attribute": 0}
 
 
 def test_what_is_left_out_is_counted_with_examples(tmp_path):
-    text = "video,caption\na.mp4,x\ngone.mp4,y\nsilent.mp4,\n"
-    videos, notes = corpus.read(folder_of(tmp_path, text), digests("a.mp4", "silent.mp4", "other.mp4"))
+    text = "video,caption\na.mp4,x\na.mp4,.\ngone.mp4,y\nlost.mp4,y\nsilent.mp4,\n"
+    videos, report = corpus.read(folder_of(tmp_path, text), digests("a.mp4", "silent.mp4", "other.mp4"))
     assert [video.id for video in videos] == ["a.mp4"]
-    assert any("no file" in note and "gone.mp4" in note for note in notes)
-    assert any("no caption" in note and "silent.mp4" in note for note in notes)
-    assert any("not in captions.csv" in note and "other.mp4" in note for note in notes)
+    assert report.notes() == [
+        "2 empty captions left out: a.mp4, silent.mp4",
+        "1 video files left out, not in the annotations: other.mp4",
+        "1 videos left out, no caption: silent.mp4",
+        "2 videos left out, no file in the folder of videos: gone.mp4, lost.mp4",
+    ]
+    annotated, kept = ({s: c["videos"] for s, c in part.items()} for part in (report.annotated, report.kept))
+    assert sum(annotated.values()) == 4
+    assert sum(kept.values()) == 1
+
+
+def test_if_no_video_is_there_the_error_says_why(tmp_path):
+    with pytest.raises(CorpusError, match=r"captions\.csv: none of its 1 videos is there; .*no file.*: c\.mp4"):
+        corpus.read(folder_of(tmp_path, "video,caption\nc.mp4,x"), digests("a.mp4"))
+
+
+def test_two_names_of_one_file_are_refused(tmp_path):
+    with pytest.raises(CorpusError, match=r"are the same file a\.mp4"):
+        corpus.read(folder_of(tmp_path, "video,caption\na.mp4,x\na,y"), digests("a.mp4"))
 
 
 def test_blanks_around_a_name_go_unless_the_file_is_so_called(tmp_path):
@@ -82,51 +74,34 @@ def test_blanks_around_a_name_go_unless_the_file_is_so_called(tmp_path):
     assert [video.id for video in videos] == [" a.mp4", "b.mp4"]
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/"), min_size=1), unique=True))
-def test_any_name_is_read_alike_from_csv_and_json_lines(tmp_path_factory, names):
-    folder = tmp_path_factory.mktemp("names")
-    names = [f"{name}.mp4" for name in names] + ["a.mp4"] * ("a" not in names)
-    rows = [{"video": name, "caption": "x"} for name in names]
-    table = io.StringIO()
-    csv.writer(table).writerows([["video", "caption"], *(row.values() for row in rows)])
-    lines = "\n".join(map(json.dumps, rows))
-    (folder / "captions.csv").write_text(table.getvalue(), encoding="utf-8", newline="")
-    (folder / "captions.jsonl").write_text(lines, encoding="utf-8")
-    for file in ("captions.csv", "captions.jsonl"):
-        section = DataConfig(kind="folder", videos=folder, annotations=folder / file)
-        videos, notes = corpus.read(section, digests(*names))
-        assert [video.id for video in videos] == sorted(names)
-        assert notes == []
-
-
 def test_msrvtt_as_published(data):
     info = data / "msrvtt" / "videodatainfo_sample.json"
     section = DataConfig(kind="msrvtt", videos=data / "msrvtt", annotations=info)
-    files = find_videos(data / "msrvtt")
-    videos, notes = corpus.read(section, {name: name for name in files})
+    videos, report = corpus.read(section, {name: name for name in find_videos(data / "msrvtt")})
     assert len(videos) == 7
     assert sum(len(video.captions) for video in videos) == 140
     assert {video.split for video in videos} == {"test"}
     assert videos[0].digest == "videos/video7010.mp4"
-    assert notes == []
+    assert report.notes() == []
+
+
+def test_msvd_as_published(data, tmp_path):
+    (tmp_path / "test_list.txt").write_text("jPBxl9gFqNY_110_117\n")
+    source = {"kind": "folder", "videos": data / "msvd", "annotations": data / "msvd" / "captions.json"}
+    section = DataConfig(**source, split=tmp_path / "test_list.txt")
+    videos, report = corpus.read(section, digests(*find_videos(data / "msvd")))
+    assert [(video.id, video.split, len(video.captions)) for video in videos] == [
+        ("WTf5EgVY5uU_124_128", "train", 32),
+        ("j2Dhf-xFUxU_13_20", "train", 33),
+        ("jPBxl9gFqNY_110_117", "test", 45),
+    ]
+    assert report.notes() == []
 
 
 def test_v2c_annotations_and_split_are_added(tmp_path):
-    (tmp_path / "info.json").write_text(
-        json.dumps(
-            {
-                "videos": [{"video_id": f"video{i}", "split": "train"} for i in range(3)],
-                "sentences": [{"video_id": f"video{i}", "caption": "a man cooks"} for i in range(3)],
-            }
-        )
-    )
-    entry = {
-        "final_caption": ["a", "man", "cooks"],
-        "intention": [["to eat", ["<sos>", "to", "eat", "<eos>"]], ["to eat", []]],
-        "effect": [["gets full", []]],
-        "attribute": [],
-    }
-    (tmp_path / "v2c.json").write_text(json.dumps({"video0": [entry, entry], "video9": [entry]}))
+    splits = {f"video{i}": "train" for i in range(3)}
+    msrvtt_file(tmp_path / "info.json", splits, [(name, "a man cooks") for name in splits])
+    (tmp_path / "v2c.json").write_text(json.dumps({"video0": [{"intention": [["to eat", ["to", "eat"]]]}]}))
     (tmp_path / "split.json").write_text(json.dumps({"videos": {"train": [0], "test": [1]}}))
     section = DataConfig(
         kind="msrvtt",
@@ -135,27 +110,63 @@ def test_v2c_annotations_and_split_are_added(tmp_path):
         commonsense=tmp_path / "v2c.json",
         split=tmp_path / "split.json",
     )
-    videos, _ = corpus.read(section, digests("video0.mp4", "video1.mp4", "video2.mp4"))
+    videos, report = corpus.read(section, digests("video0.mp4", "video1.mp4", "video2.mp4"))
     assert [(video.id, video.split) for video in videos] == [("video0", "train"), ("video1", "test")]
-    assert videos[0].aspects == {"intention": ("to eat",), "effect": ("gets full",)}
+    assert videos[0].aspects == {"intention": ("to eat",)}
+    assert report.notes() == ["1 videos left out, in no list of the splits: video2"]
 
 
 def test_without_a_split_videos_are_drawn_and_adding_some_moves_none(tmp_path):
-    names = [f"{i}.mp4" for i in range(400)]
+    names = [f"{i}.mp4" for i in range(40)]
     text = "video,caption\n" + "".join(f"{name},x\n" for name in names)
     many, _ = corpus.read(folder_of(tmp_path, text), digests(*names))
-    few, _ = corpus.read(folder_of(tmp_path, text), digests(*names[:50]))
+    few, _ = corpus.read(folder_of(tmp_path, text), digests(*names[:5]))
     splits = {video.id: video.split for video in many}
+    assert len(set(splits.values())) > 1
     assert all(splits[video.id] == video.split for video in few)
-    shares = {split: list(splits.values()).count(split) / 400 for split in ("train", "val", "test")}
-    assert 0.7 < shares["train"] < 0.9
-    assert shares["val"] > 0.04
-    assert shares["test"] > 0.04
 
 
-@given(st.text())
-def test_a_caption_comes_out_on_one_line(text):
-    assert len(corpus._clean(text).splitlines()) <= 1
+def test_msrvtts_splits_are_not_drawn(tmp_path):
+    file = msrvtt_file(tmp_path / "info.json", {"video0": None, "video1": None}, [("video0", "x")])
+    source = {"kind": "msrvtt", "videos": tmp_path, "annotations": file}
+    with pytest.raises(CorpusError, match=r"info\.json: 1 videos with captions have no split, such as video0: name"):
+        corpus.read(DataConfig(**source), digests("video0.mp4"))
+    (tmp_path / "train_list.txt").write_text("video0\n")
+    videos, _ = corpus.read(DataConfig(**source, split=tmp_path / "train_list.txt"), digests("video0.mp4"))
+    assert [video.id for video in videos] == ["video0"]
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        ([], (6513, 497, 2990)),
+        (["MSRVTT_train.full.csv", "MSRVTT_val.full.csv", "MSRVTT_test.full.csv"], (6513, 497, 2990)),
+        (["MSRVTT_JSFUSION_test.csv"], (8379, 621, 1000)),
+        (["../v2c/v2c_info.json"], (6525, 485, 2990)),
+    ],
+)
+def test_msrvtts_usual_splits_come_out_without_a_remark(msrvtt, data, lists, expected):
+    files = [data / "msrvtt" / name for name in lists]
+    section = DataConfig(kind="msrvtt", videos=msrvtt.parent, annotations=msrvtt, split=files)
+    videos, report = corpus.read(section, digests(*(f"video{i}.mp4" for i in range(10_000))))
+    assert tuple(report.kept[split]["videos"] for split in ("train", "val", "test")) == expected
+    assert len(videos) == 10_000
+    assert report.notes() == []
+
+
+def test_msrvtt_in_other_splits_is_remarked_on(msrvtt, tmp_path):
+    tree = json.loads(msrvtt.read_text())
+    tree["videos"] = tree["videos"][1:]
+    tree["sentences"] = tree["sentences"][1:]
+    (tmp_path / "info.json").write_text(json.dumps(tree))
+    section = DataConfig(kind="msrvtt", videos=tmp_path, annotations=tmp_path / "info.json")
+    _, report = corpus.read(section, digests(*(f"video{i}.mp4" for i in range(10_000))))
+    (remark,) = report.remarks
+    assert "the splits are 6,512 / 497 / 2,990 (train, val, test); MSR-VTT's usual ones are 6,513 / 497 / 2," in remark
+    tree["videos"] = tree["videos"][2000:]  # a part of it may be in any
+    (tmp_path / "info.json").write_text(json.dumps(tree))
+    _, report = corpus.read(section, digests(*(f"video{i}.mp4" for i in range(10_000))))
+    assert report.remarks == []
 
 
 def test_without_training_videos_there_is_an_error_and_other_empty_splits_are_noted(tmp_path):
@@ -168,53 +179,34 @@ def test_without_training_videos_there_is_an_error_and_other_empty_splits_are_no
     assert [note for note in notes if "there are no val videos" in note]
 
 
-@pytest.mark.parametrize(
-    ("text", "name", "says"),
-    [
-        ("video,captions\na.mp4,x", "captions.csv", "no column `caption` among video, captions"),
-        ("video,caption,Split\na.mp4,x,test", "captions.csv", "unknown column `Split`; did you mean `split`?"),
-        ('{"video": "a.mp4", "caption": ["x", "y"]}', "captions.jsonl", "line 1: `caption` must be a text"),
-        ("video,caption\na.mp4,x\na,y", "captions.csv", "are the same file a.mp4"),
-    ],
-)
-def test_a_wrong_shape_is_not_swallowed(tmp_path, text, name, says):
-    with pytest.raises(CorpusError) as error:
-        corpus.read(folder_of(tmp_path, text, name), digests("a.mp4"))
-    assert says in str(error.value)
+def test_counts_are_written_beside_the_table(tmp_path):
+    text = 'video,caption,split,effect\na.mp4,x,train,tired\na.mp4,y,train,\ngone.mp4,z,train,\n"\x1b[0m.mp4",z,test,\n'
+    section = folder_of(tmp_path, text)
+    corpus.make(tmp_path, SimpleNamespace(data=section), digests={"videos/a.mp4": "sha"})
+    counts = json.loads((tmp_path / "counts.json").read_text())
+    assert counts["annotated"]["train"] == {"videos": 2, "captions": 3, "intention": 0, "effect": 1, "attribute": 0}
+    assert counts["kept"]["train"] == {"videos": 1, "captions": 2, "intention": 0, "effect": 1, "attribute": 0}
+    what = "videos left out, no file in the folder of videos"
+    assert counts["left_out"] == [{"what": what, "count": 2, "names": 2, "examples": [repr("\x1b[0m.mp4"), "gone.mp4"]}]
+    assert counts["remarks"][0].startswith("there are no val videos")
 
 
-def test_v2c_aspects_that_are_no_pairs_are_named(tmp_path):
-    (tmp_path / "info.json").write_text(
-        json.dumps(
-            {
-                "videos": [{"video_id": "video0", "split": "train"}],
-                "sentences": [{"video_id": "video0", "caption": "a man cooks"}],
-            }
-        )
-    )
-    (tmp_path / "v2c.json").write_text(json.dumps({"video0": [{"intention": ["to cook"]}]}))
-    section = DataConfig(
-        kind="msrvtt", videos=tmp_path, annotations=tmp_path / "info.json", commonsense=tmp_path / "v2c.json"
-    )
-    with pytest.raises(CorpusError, match=r"v2c\.json: video0: intention is not in V2C's layout"):
-        corpus.read(section, digests("video0.mp4"))
-
-
-def test_v2c_split_as_published_gets_a_seeded_validation_set(data, tmp_path):
-    names = [f"video{i}" for i in range(10_000)]
-    (tmp_path / "info.json").write_text(
-        json.dumps(
-            {
-                "videos": [{"video_id": name, "split": "train"} for name in names],
-                "sentences": [{"video_id": name, "caption": "x"} for name in names],
-            }
-        )
-    )
-    section = DataConfig(
-        kind="msrvtt", videos=tmp_path, annotations=tmp_path / "info.json", split=data / "v2c" / "v2c_info.json"
-    )
-    videos, _ = corpus.read(section, digests(*(f"{name}.mp4" for name in names)))
-    counts = {split: sum(video.split == split for video in videos) for split in ("train", "val", "test")}
-    assert counts["test"] == 2990
-    assert counts["train"] + counts["val"] == 7010
-    assert 400 < counts["val"] < 600
+@given(st.permutations(["x/info.json", "y/info.json", "y/other.json"]))
+def test_the_order_of_files_is_in_no_key(tmp_path_factory, names):
+    folder = tmp_path_factory.mktemp("order")
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(name)
+    (folder / "train_list.txt").write_text("a")
+    files = [folder / name for name in names]
+    source = {"kind": "folder", "features": "c3d"}
+    several = corpus.source_files(DataConfig(**source, annotations=files, split=files))
+    assert several == corpus.source_files(DataConfig(**source, annotations=sorted(files), split=sorted(files)))
+    assert set(several) == {
+        f"{field}/{name}" for field in ("annotations", "split") for name in ("info.json", "info.json#2", "other.json")
+    }
+    one = corpus.source_files(DataConfig(**source, annotations=[files[0]] * 2, split=files[0]))
+    assert set(one) == {"annotations", "split"}, "as it was before there could be several"
+    # its name tells the split, and so must be in the key
+    named = corpus.source_files(DataConfig(**source, annotations=files[0], split=folder / "train_list.txt"))
+    assert set(named) == {"annotations", "split/train_list.txt"}

@@ -20,6 +20,14 @@ class Page(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
+COUNTS = {
+    "annotated": {"train": {"videos": 3, "captions": 9}, "test": {"videos": 1, "captions": 1}},
+    "kept": {"train": {"videos": 2, "captions": 9}, "test": {"videos": 1, "captions": 1}},
+    "left_out": [{"what": "videos left out, no caption", "count": 1, "names": 1, "examples": ["<odd>"]}],
+    "remarks": [],
+}
+
+
 @pytest.fixture
 def results(tmp_path):
     scores = {"split": "test", "videos": 1, "protocol": "coco", "controls": {}} | dict.fromkeys(report.METRICS, 0.5)
@@ -29,6 +37,7 @@ def results(tmp_path):
         "video_scores": ("video_scores.json", "{}"),
         "captions": ("captions.json", json.dumps([{"video_id": "a", "caption": "a <b>dog</b> runs"}])),
         "references": ("captions.test.json", json.dumps({"a": ["a dog runs"]})),
+        "counts": ("counts.json", json.dumps(COUNTS)),
         "model": ("model.safetensors", ""),
         "curves": ("curves.csv", "epoch,step,lr,loss,caption,val_cider\n1,10,0.1,4.0,3.0,0.2\n2,20,0.1,2.0,1.5,0.8\n"),
     }
@@ -58,3 +67,9 @@ def test_the_page_asks_for_no_other_file(results):
 
 def test_captions_are_text_not_markup(results):
     assert "b" not in [tag for tag, _ in Page((results / "report.html").read_text()).tags]
+
+
+def test_the_data_is_counted_and_what_was_left_out_is_named(results):
+    text = " ".join((results / "report.html").read_text().split())
+    assert "<td>train</td> <td>2 of 3</td><td>9</td></tr>" in text
+    assert "1 videos left out, no caption: &lt;odd&gt;" in text

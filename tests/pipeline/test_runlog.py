@@ -19,16 +19,16 @@ def test_each_stage_has_one_line_and_failures_come_last():
         event("start", "Corpus"),
         event("ran", "Corpus", seconds=1.0),
         event("warning", "Corpus", reason="one left out"),
-        event("ran", "Decode", seconds=1.0),
-        event("ran", "Decode", seconds=2.0),
+        event("ran", "DecodeShard", seconds=1.0),
+        event("ran", "DecodeShard", seconds=2.0),
         event("start", "Train"),
         event("failed", "Train", reason="no memory"),
     ]
-    stages = {"World": True, "Corpus": True, "Decode": True, "Train": False, "Score": False}
+    stages = {"World": True, "Corpus": True, "DecodeShard": True, "Train": False, "Score": False}
     assert [" ".join(line.split()) for line in runlog.summary(events, stages)] == [
         "World reused",
         "Corpus ran 1.0 s",
-        "Decode ran 2 shards, 3.0 s",
+        "DecodeShard ran 2 shards, 3.0 s",
         "Train failed",
         "Score not reached",
         "warning: Corpus: one left out",
@@ -40,3 +40,13 @@ def test_a_stage_whose_process_died_is_named():
     lines = runlog.summary([event("start", "Train")], {"Train": False})
     assert "not finished" in lines[0]
     assert lines[-1].startswith("failed: Train: stopped in the middle")
+
+
+def test_stages_of_several_experiments_are_counted_and_their_failures_named():
+    events = [
+        event("ran", "Train", seconds=1.0, experiment="row-1"),
+        event("ran", "Train", seconds=2.0, experiment="row-2"),
+        event("failed", "Score", reason="no memory", experiment="row-2"),
+    ]
+    lines = [" ".join(line.split()) for line in runlog.summary(events, {"Train": True, "Score": False})]
+    assert lines == ["Train ran 2 times, 3.0 s", "Score failed", "failed: Score of row-2: no memory"]

@@ -1,0 +1,286 @@
+"""Reads files of annotations, in any of the layouts there are: of each video its split, captions and aspects."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from extract.findings import Findings
+from extract.split_lists import split_of
+from extract.table import CorpusError, load_json
+
+ASPECTS = ("intention", "effect", "attribute")
+COLUMNS = ("video", "caption", "split", *ASPECTS)
+_ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class Sentence(NamedTuple):
+    """A caption, and what its file calls it (`sen_id`), if it does."""
+
+    id: str | None
+    text: str
+
+
+@dataclass
+class Entry:
+    """What the annotations say of a video; `where` they say its split, and whether they list it or only caption it."""
+
+    split: str | None = None
+    where: str = ""
+    listed: bool = False
+    sentences: list[Sentence] = field(default_factory=list)
+    aspects: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        return tuple(sentence.text for sentence in self.sentences)
+
+    def say_split(self, name: str, split: str | None, where: str) -> None:
+        """Note a split. Raises CorpusError if it was another before."""
+        if None not in (split, self.split) and split != self.split:
+            raise CorpusError(f"{where}: {name} is in split {split} here and in {self.split} before ({self.where})")
+        if split and not self.split:
+            self.split, self.where = split, where
+
+    def say_caption(self, name: str, text: str, number: Any, found: Findings) -> None:
+        """Note a caption, unless it is empty: without any letter or digit."""
+        text = clean(text)
+        if any(letter.isalnum() for letter in text):
+            self.sentences.append(Sentence(None if number is None else str(number), text))
+        else:
+            found.add("empty captions left out", name)
+
+    def say_aspects(self, aspects: dict[str, list[str]]) -> None:
+        """Note commonsense texts, each once."""
+        for aspect, texts in aspects.items():
+            mine = self.aspects.setdefault(aspect, [])
+            mine += [text for text in texts if text not in mine]
+
+
+def clean(text: str) -> str:
+    """A text on one line: control characters, halves of surrogate pairs and runs of blanks become one blank."""
+    return " ".join(_ODD.sub(" ", text).split())
+
+
+def read(paths: Iterable[Path], kind: str, files: Container[str] = ()) -> tuple[dict[str, Entry], Findings]:
+    """Read files of annotations into one; in which order they are named does not matter.
+
+    The same sentence in two files counts once: the same `sen_id` and text of a video, or the same text where one of
+    the files has no `sen_id`.
+
+    Args:
+        kind: `msrvtt` for MSR-VTT's official layout; any other for CSV, JSON Lines, {video: captions} as `.json`, or
+            a `.txt` of a line a caption, which is how MSVD's come.
+        files: names of videos that are not to be changed, where else blanks around a name go.
+
+    Returns:
+        what is said of each video that is listed, and what was left out or decided.
+
+    Raises:
+        CorpusError: a file that can't be read or is in another layout, or a video in two splits.
+    """
+    found, entries = Findings(), {}
+    for path in _by_content(paths):
+        more = _read_msrvtt(path, found) if kind == "msrvtt" else _read_rows(path, files, found)
+        for name, entry in more.items():
+            _check_ids(name, entry, found)
+            _merge(name, entries.setdefault(name, entry), entry, found)
+    for name in [name for name, entry in entries.items() if not entry.listed]:
+        found.add("captions left out, of videos that the annotations do not list", name, len(entries[name].sentences))
+        del entries[name]
+    return entries, found
+
+
+def _by_content(paths: Iterable[Path]) -> list[Path]:
+    """Files in an order that neither their names nor their places decide."""
+    paths = list(paths)
+    try:
+        return paths if len(paths) < 2 else sorted(paths, key=lambda path: hashlib.sha256(path.read_bytes()).digest())
+    except OSError as error:
+        raise CorpusError(f"{error.filename}: can't be read: {error}") from None
+
+
+def _check_ids(name: str, entry: Entry, found: Findings) -> None:
+    """Of a video's sentences in one file those of one id and text are one; of one id and other texts, all are kept."""
+    with_id = [sentence for sentence in entry.sentences if sentence.id is not None]
+    ids = len({sentence.id for sentence in with_id})
+    if ids == len(with_id):
+        return
+    once = dict.fromkeys(with_id)
+    found.add("captions given more than once, counted once", name, len(with_id) - len(once))
+    found.add("captions with another's sen_id, kept", name, len(once) - ids)
+    entry.sentences = [s for s in entry.sentences if s.id is None or once.pop(s, s) is None]  # the first of equals
+
+
+def _merge(name: str, entry: Entry, other: Entry, found: Findings) -> None:
+    """Add what another file says of a video to its entry."""
+    if entry is other:
+        return
+    if entry.listed and other.listed:
+        found.add("videos listed more than once, merged", name)
+    entry.say_split(name, other.split, other.where)
+    entry.listed |= other.listed
+    entry.say_aspects(other.aspects)
+    if not (entry.sentences and other.sentences):
+        entry.sentences = entry.sentences or other.sentences
+        return
+    known = set(entry.sentences)
+    all_texts = Counter(entry.captions)  # one of these is what a caption without an id may repeat
+    without_id = Counter(sentence.text for sentence in entry.sentences if sentence.id is None)
+    for sentence in other.sentences:
+        texts = all_texts if sentence.id is None else without_id
+        if sentence.id is not None and sentence in known:
+            found.add("captions given more than once, counted once", name)
+        elif texts[sentence.text] > 0:
+            texts[sentence.text] -= 1
+            found.add("captions given more than once, counted once", name)
+        else:
+            entry.sentences.append(sentence)
+    if all(sentence.id is not None for sentence in entry.sentences):  # as they would stand in one file
+        entry.sentences.sort(key=lambda sentence: (len(sentence.id), sentence.id))
+
+
+def _read_msrvtt(path: Path, found: Findings) -> dict[str, Entry]:
+    """MSR-VTT's official layout: {"videos": [{video_id, split}], "sentences": [{video_id, sen_id, caption}]}.
+
+    A file without sentences or splits (2017's for its test videos) says no more than which videos there are.
+    """
+    tree, entries = load_json(path), {}
+    try:
+        for number, video in enumerate(tree["videos"]):
+            name = _text(video["video_id"], f"{path}: videos[{number}]: video_id")
+            if name in entries:
+                found.add("videos listed more than once, merged", name)
+            entry = entries.setdefault(name, Entry(listed=True))
+            where = f"{path}: videos[{number}]"
+            entry.say_split(name, split_of(video["split"], f"{where}: {name}") if video.get("split") else None, where)
+        for number, sentence in enumerate(tree.get("sentences", ())):
+            name = _text(sentence["video_id"], f"{path}: sentences[{number}]: video_id")
+            text = _text(sentence["caption"] or "", f"{path}: sentences[{number}]: caption")
+            entries.setdefault(name, Entry()).say_caption(name, text, sentence.get("sen_id"), found)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise CorpusError(f"{path}: not in MSR-VTT's layout, lacks {error}") from None
+    return entries
+
+
+def _text(value: Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise CorpusError(f"{where} must be a text, it is {value!r}")
+    return value
+
+
+def _read_rows(path: Path, files: Container[str], found: Findings) -> dict[str, Entry]:
+    """Rows with `video`, `caption` and optionally `split` and aspects; a row a caption."""
+    entries: dict[str, Entry] = {}
+    for where, row in _rows(path):
+        name = row.get("video")
+        if not isinstance(name, str) or not name.strip():
+            raise CorpusError(f"{where}: no `video`; the columns are {', '.join(COLUMNS)}")
+        for column in COLUMNS[1:]:
+            if not isinstance(row.get(column), str | None):
+                raise CorpusError(f"{where}: `{column}` must be a text, it is {row[column]!r}")
+        name = name if name in files else name.strip()
+        entry = entries.setdefault(name, Entry(listed=True))
+        if row.get("split"):
+            entry.say_split(name, split_of(row["split"], where), where)
+        aspects = {aspect: [text] for aspect in ASPECTS if (text := clean(row.get(aspect) or ""))}
+        entry.say_aspects(aspects)
+        if row.get("caption") or (not aspects and row.get("caption") is not None):  # a row may have aspects only
+            entry.say_caption(name, row["caption"], row.get(_ID), found)
+    return entries
+
+
+_ID = object()  # the key of a sentence's id in a row: no column of a file is so called
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict]]:
+    """Where each row stands, and the row."""
+    number = 1
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            if path.suffix.lower() == ".csv":
+                reader = csv.DictReader(file)
+                _check_columns(path, reader.fieldnames or ())
+                for row in reader:
+                    yield f"{path}, line {reader.line_num}", row
+            elif path.suffix.lower() == ".txt":
+                for number, line in enumerate(file, 1):
+                    if line.strip() and not line.startswith("#"):
+                        tab = "\t" in line.strip()
+                        name, _, caption = line.strip().partition("\t" if tab else " ")
+                        yield f"{path}, line {number}", {"video": name, "caption": caption}
+            elif path.suffix.lower() == ".json" and not _is_lines(file.readline()):
+                yield from _mapping_rows(path)
+            else:
+                file.seek(0)
+                for number, line in enumerate(file, 1):
+                    if line.strip():
+                        row = json.loads(line)
+                        if not isinstance(row, dict):
+                            raise CorpusError(f"{path}, line {number}: not a JSON object")
+                        yield f"{path}, line {number}", row
+    except json.JSONDecodeError as error:
+        raise CorpusError(f"{path}, line {number}: not JSON: {error.msg}") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{path}: can't be read: {error}") from None
+
+
+def _check_columns(path: Path, names: Iterable[str]) -> None:
+    for column in ("video", "caption"):
+        if column not in names:
+            raise CorpusError(f"{path}, line 1: no column `{column}` among {', '.join(names)}")
+    for column in names:
+        near = difflib.get_close_matches(column.lower(), COLUMNS, n=1, cutoff=0.7)
+        if column not in COLUMNS and near:
+            raise CorpusError(f"{path}, line 1: unknown column `{column}`; did you mean `{near[0]}`?")
+
+
+def _is_lines(first: str) -> bool:
+    """Whether a file with this first line is JSON Lines, for all that it is called `.json`."""
+    try:
+        row = json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(row, dict) and isinstance(row.get("video"), str)
+
+
+def _mapping_rows(path: Path) -> Iterator[tuple[str, dict]]:
+    """{video: [caption, …]} or {video: {sentence id: caption}}."""
+    tree = load_once(path)
+    if not isinstance(tree, dict):
+        raise CorpusError(f"{path}: is neither {{video: [caption, …]}} nor {{video: {{sentence id: caption}}}}")
+    if isinstance(tree.get("sentences"), list):
+        raise CorpusError(f'{path}: is in MSR-VTT\'s layout: set data.kind = "msrvtt"')
+    for name, captions in tree.items():
+        if not isinstance(captions, list | dict):
+            raise CorpusError(f"{path}: {name}: neither [caption, …] nor {{sentence id: caption}}")
+        rows = captions.items() if isinstance(captions, dict) else ((None, caption) for caption in captions)
+        yield f"{path}: {name}", {"video": name}  # it may have none
+        for number, caption in rows:
+            yield f"{path}: {name}", {"video": name, "caption": "" if caption is None else caption, _ID: number}
+
+
+def load_once(path: Path) -> Any:
+    """The JSON in a file; raises CorpusError, also where an object has a key twice, of which JSON keeps the last."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+            raise CorpusError(f"{path}: has {twice!r} twice")
+        return made
+
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=unique)
+    except CorpusError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise CorpusError(f"{path}: can't be read as JSON: {error}") from None

@@ -1,0 +1,44 @@
+"""V2C's commonsense annotations: {video: [{"intention": [[raw, tokens], …], "effect": …, "attribute": …}, …]}."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from extract.annotation_files import ASPECTS, Entry, clean, load_once
+from extract.findings import Findings
+from extract.table import CorpusError
+
+_MARKS = re.compile(r"</?(?:sos|eos)>", re.IGNORECASE)
+
+
+def add_commonsense(entries: Mapping[str, Entry], path: Path, found: Findings) -> None:
+    """Add the aspects of `V2C_MSR-VTT_caption.json` to their videos.
+
+    Of each pair the raw string counts, without `<sos>` and `<eos>`; each text once a video. Its captions are
+    MSR-VTT's, in tokens, and are not used.
+
+    Raises:
+        CorpusError: another layout, or a video twice.
+    """
+    tree = load_once(path)
+    if not isinstance(tree, dict):
+        raise CorpusError(f"{path}: not in V2C's layout, {{video: [{{aspect: [[text, [token, …]], …]}}, …]}}")
+    for name, captions in tree.items():
+        for aspect in ASPECTS:
+            try:
+                pairs = [pair for caption in captions for pair in caption.get(aspect, ())]
+                raw = [pair[0] for pair in pairs if isinstance(pair, list) and isinstance(pair[0], str)]
+            except (AttributeError, IndexError, TypeError):
+                raw, pairs = [], [None]
+            if len(raw) < len(pairs):
+                raise CorpusError(f"{path}: {name}: {aspect} is not in V2C's layout, [[text, [token, …]], …]")
+            texts = [clean(_MARKS.sub(" ", text)) for text in raw]
+            if not all(texts):
+                found.add("empty commonsense texts left out", name, texts.count(""))
+            if name in entries and any(texts):
+                mine = entries[name].aspects.setdefault(aspect, [])
+                mine += [text for text in dict.fromkeys(texts) if text and text not in mine]
+        if name not in entries:
+            found.add("videos of the commonsense annotations left out, not in the annotations", name)

@@ -1,0 +1,59 @@
+"""Tables as Markdown and CSV, held against figures worked out by hand."""
+
+import csv
+import io
+
+import pytest
+from pydantic import ValidationError
+
+from model.config import METRICS
+from model.tables import Row, Table, as_csv, markdown
+
+ROWS = [
+    {"label": "others", "paper": {"CIDEr": 50.0}},
+    {"label": "ours, best", "name": "ours", "paper": {"CIDEr": 60.0, "METEOR": 30.0}},
+]
+TABLE = Table.model_validate({"title": "Table 9", "rows": ROWS})
+
+
+def scores(cider: float, right: float) -> dict:
+    told = {"seen": {"clips": 3, "all": right}}
+    return dict.fromkeys(METRICS, 0.25) | {"CIDEr": cider, "told_right": told}
+
+
+def test_figures_are_means_and_deviations_of_seeds_in_percent():
+    text = markdown(TABLE, {"ours": [scores(0.5, 0.0), scores(0.7, 1.0)]}, "mine")
+    lines = text.splitlines()
+    assert lines[0] == (
+        "**Table 9.** Ours: mine; mean ± standard deviation of 2 training seeds. Paper: MSR-VTT. All in percent."
+    )
+    assert lines[2] == "| | CIDEr | paper | METEOR | paper | all right, seen |"
+    assert lines[4] == "| others | – | 50.0 | – | – | – |"
+    assert lines[5] == "| ours, best | 60.0 ± 14.1 | 60.0 | 25.0 ± 0.0 | 30.0 | 50.0 ± 70.7 |"
+    assert "one training seed" in markdown(TABLE, {"ours": [scores(0.5, 0.0)]}, "mine")
+
+
+def test_the_csv_has_every_metric_and_every_seed():
+    rows = list(csv.DictReader(io.StringIO(as_csv(TABLE, {"ours": [scores(0.5, 0.0), scores(0.75, 1.0)]}))))
+    assert rows[0] == {"row": "others", "metric": "CIDEr", "paper": "50.0", "mean": "", "deviation": "", "seeds": ""}
+    ours = {row["metric"]: row for row in rows[1:]}
+    assert set(ours) == {*METRICS, "all right, seen"}
+    assert {row["row"] for row in ours.values()} == {"ours, best"}
+    assert ours["CIDEr"]["mean"] == "62.5"
+    assert ours["CIDEr"]["seeds"] == "50.0 75.0"
+    assert float(ours["CIDEr"]["deviation"]) == pytest.approx(17.67767)
+    assert ours["BLEU-4"]["paper"] == ""
+
+
+def test_a_row_s_changes_are_an_override_and_the_demo_may_have_its_own():
+    changes = {"fusion": {"block": "conv1d", "scales": 1}, "aspects": {"use": ["effect"]}}
+    row = Row(label="x", changes=changes, demo={"toyclip": {"image": "vit-8"}})
+    assert row.override(in_demo=False) == 'fusion.block="conv1d" fusion.scales=1 aspects.use=["effect"]'
+    assert row.override(in_demo=True) == 'toyclip.image="vit-8"'
+    assert Row(label="x", changes=changes).override(in_demo=True) == row.override(in_demo=False)
+
+
+def test_a_mistake_in_a_table_s_file_is_named(tmp_path):
+    (tmp_path / "table.toml").write_text('title = "x"\n[[rows]]\nlabel = "y"\nchange.train = {}\n')
+    with pytest.raises(ValidationError, match=r"rows\.0\.change"):
+        Table.read(tmp_path / "table.toml")

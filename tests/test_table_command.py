@@ -1,0 +1,87 @@
+"""The paper's tables by one command: rows share what they have in common, survive kills, and stand beside the paper."""
+
+import csv
+import json
+
+import pytest
+from luigi_runs import TINY, kill_once_in_each, luigi
+
+import tasks
+from model.tables import Table
+from pipeline.config import load
+
+PAPER = {1: 62.2, 2: 60.4, 3: 62.4, 4: 59.3, 5: 62.2}  # CIDEr of each table's last row
+ROWS = {1: 1, 2: 3, 3: 5, 4: 6, 5: 5}  # that have an experiment
+
+
+def made(artifacts, stage: str) -> int:
+    """How many results a stage has."""
+    return len(list(artifacts.glob(f"{stage}/*/manifest.json")))
+
+
+@pytest.mark.parametrize("number", ROWS)
+def test_the_rows_of_each_table_are_configs_that_differ(number, tmp_path):
+    table = Table.read(tasks.CONFIGS / "ablations" / f"table{number}.toml")
+    assert table.rows[-1].paper["CIDEr"] == PAPER[number]
+    rows = [row for row in table.rows if row.name]
+    assert len(rows) == ROWS[number]
+    (tmp_path / "mine.toml").write_text('[data]\nkind = "folder"\nvideos = "."\nannotations = "mine.toml"\n')
+    for config, in_demo in ((tasks.DEFAULT_CONFIG, True), (tmp_path / "mine.toml", False)):
+        found = [load(tasks.Config, config, row.override(in_demo)).model_dump_json() for row in rows]
+        assert len(set(found)) == len(rows)
+
+
+def test_a_table_that_is_none_is_refused(tmp_path):
+    for arguments, says in (
+        (("--number", "6"), "--number is 1 to 5"),
+        (("--number", "2", "--seeds", "0"), "--seeds 1 or more"),
+        (("--number", "2", "--override", "train.epoch=never"), "train.epoch: should be 'video' or 'caption'"),
+        (("--number", "2", "--override", "encoder.pixels=50"), "encoder.pixels of a multiple of 32"),
+    ):
+        run = luigi(tmp_path / "artifacts", *arguments, root="Table")
+        assert run.status == 2
+        assert says in run.output
+        assert "Traceback" not in run.output
+
+
+@pytest.mark.slow
+def test_a_killed_table_goes_on_and_what_rows_have_in_common_runs_once(tmp_path):
+    artifacts = tmp_path / "artifacts"
+    arguments = ("--number", "5", "--seeds", "2", "--workers", "2", "--override", TINY)
+    stages = [
+        "ToyWorld",
+        "ToyClip",
+        "EmbedFramesShard",
+        "Vocabulary",
+        "Train",
+        "Caption",
+        "References",
+        "Score",
+        "Report",
+    ]
+    kill_once_in_each(stages, artifacts, *arguments, root="Table")
+    run = luigi(artifacts, *arguments, root="Table")
+    assert run.status == 0, run.output
+    once = ("ToyWorld", "Corpus", "ToyClip", "References")
+    assert {stage: made(artifacts, stage) for stage in once} == dict.fromkeys(once, 1)
+    several = {"Vocabulary": 5, "Train": 10, "Caption": 10, "Score": 10, "Report": 10}
+    assert {stage: made(artifacts, stage) for stage in several} == several
+    stores = {store.name.partition("-")[0]: len(list(store.glob("*.h5"))) for store in artifacts.glob("stores/*")}
+    assert stores == {"DecodeShard": 2, "EmbedFramesShard": 2, "EmbedCaptionsShard": 1}
+
+    rows = list(csv.DictReader((artifacts / "tables" / "demo-table5.csv").open()))
+    found = {(row["row"], row["metric"]): row for row in rows}
+    seeds = [json.loads(run.result("scores.json", f"demo-table5-effect-seed{seed}"))["CIDEr"] for seed in (0, 1)]
+    assert float(found["effect", "CIDEr"]["mean"]) == pytest.approx(50 * sum(seeds))
+    assert found["effect", "CIDEr"]["paper"] == "61.0"
+
+    other = luigi(artifacts, *arguments, "--number", "4", "--seeds", "1", root="Table")
+    assert other.status == 0, other.output
+    assert made(artifacts, "Train") == 10 + 5, "three scales of LSTMs are the model with all sub-decoders"
+    assert made(artifacts, "Vocabulary") == 5
+    alone = luigi(artifacts, "--override", f"{TINY} experiment.name=alone")
+    assert alone.ran() == set(), "the first seed of that row is the experiment itself"
+    one_worker = luigi(tmp_path / "other", *arguments, "--workers", "1", root="Table")
+    assert (tmp_path / "other" / "tables" / "demo-table5.csv").read_text() == (
+        artifacts / "tables" / "demo-table5.csv"
+    ).read_text(), one_worker.output
