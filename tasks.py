@@ -307,6 +307,7 @@ class Score(Stage):
         needs = {
             "captions": (Caption, "captions.json"),
             "references": (References, "references.json"),
+            "paraphrases": (References, "paraphrases.gz"),
             "train": (Corpus, "captions.train.json"),
             **{name: (CONTROLS[name][1], "captions.json") for name in self.config.score.controls},
         }

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,7 +26,9 @@ from stores import medians
 from model import java
 from model.bootstrap import resampled
 from model.cider import tokenized
-from model.scoring import score
+from model.meteor import Meteor as OurMeteor
+from model.paraphrases import write_subset
+from model.scoring import Scores, score
 
 CAPTIONS = Path(__file__).parents[1].parent / "shared" / "data" / "msrvtt" / "val.json"
 VIDEOS = 2990
@@ -64,20 +67,27 @@ def main() -> None:
     captions, references = corpus()
     names = list(references)
     tokens = dict(zip(names, tokenized([references[name] for name in names], "coco"), strict=True))
+    subset = Path(tempfile.mkdtemp()) / "paraphrases.gz"
+    write_subset((text for group in tokens.values() for text in group), subset)
+
+    def cached() -> Scores:
+        with OurMeteor(subset) as meteor:
+            return score(captions, tokens, meteor=meteor, tokenised=True)
+
     scores = {"theirs": theirs(captions, references), "ours": score(captions, references).corpus}
-    assert scores["theirs"] == scores["ours"]
-    videos = score(captions, tokens, tokenised=True).videos
+    assert scores["theirs"] == scores["ours"] == cached().corpus
+    videos = cached().videos
     sides: dict[str, Callable[[], object]] = {
         "theirs": lambda: theirs(captions, references),
         "ours": lambda: score(captions, references),
-        "cached": lambda: score(captions, tokens, tokenised=True),
+        "cached": cached,
         "bootstrap": lambda: resampled(videos),
     }
     seconds = medians(sides, rounds)
     print(f"{VIDEOS} videos, {sum(map(len, references.values()))} references; seconds, medians of {rounds} rounds:")
     print(" ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
     print(f"ours over theirs: {seconds['ours'] / seconds['theirs']:.2f}")
-    print(f"… with tokenised references: {seconds['cached'] / seconds['theirs']:.2f}")
+    print(f"… with what the stage References keeps: {seconds['cached'] / seconds['theirs']:.2f}")
     print(f"1,000 resampled corpora, over our scores: {seconds['bootstrap'] / seconds['ours']:.2f}")
 
 

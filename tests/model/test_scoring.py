@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -243,7 +244,19 @@ def test_a_german_java_in_a_folder_with_blanks_scores_the_same(fake_java, monkey
     for name, value in {"LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8", "_JAVA_OPTIONS": german}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", f"{german} -Duser.language.format=de -Dfile.encoding=ISO-8859-1")
+    before = {path: path.stat().st_mtime_ns for folder in (moved, java.PACKAGE) for path in folder.rglob("*")}
     assert score(captions, references) == wanted
+    after = {path: path.stat().st_mtime_ns for folder in (moved, java.PACKAGE) for path in folder.rglob("*")}
+    assert after == before, "the installation may be read-only"
+
+
+def test_tokenizers_at_the_same_time_do_not_mix():
+    def run(number: int) -> list[str]:
+        return tokenize([f"Caption {i} of {number}." for i in range(300)])
+
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(run, range(6)))
+    assert found == [[f"caption {i} of {number}" for i in range(300)] for number in range(6)]
 
 
 def test_java_that_fails_is_an_error(fake_java):
