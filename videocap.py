@@ -58,10 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument(
         "references", type=Path, help="JSON: {video_id: [caption, …]}, or annotations such as MSR-VTT's"
     )
+    command.add_argument("--split", type=Path, nargs="+", default=(), help="lists of ids, as data.split (1k-A's, say)")
     command.add_argument("--protocol", choices=("coco", "v2c"), default="coco")
     command.add_argument("--json", action="store_true", help="for programs")
     command.set_defaults(run=show_scores)
     chosen = parser.parse_args(arguments)
+    sys.stdout.reconfigure(errors="backslashreplace")  # captions may hold letters that a terminal can't show
     try:
         return chosen.run(chosen)
     except (ConfigError, ValueError, RuntimeError, OSError) as error:
@@ -130,7 +132,7 @@ def show_comparison(chosen: argparse.Namespace) -> int:
     from model.comparison import compare
 
     runs = artifacts_of(load(tasks.Config, Path(chosen.config))).root / "runs"
-    folders = [Path(name) if Path(name).is_dir() else runs / name for name in chosen.experiments]
+    folders = [runs / name if (runs / name).is_dir() else Path(name) for name in chosen.experiments]
     if absent := [name for name, folder in zip(chosen.experiments, folders, strict=True) if not folder.is_dir()]:
         there = ", ".join(sorted(path.name for path in runs.glob("[!.]*"))) or "none"
         raise ValueError(f"there is no experiment {', '.join(absent)} in {runs}; there are: {there}")
@@ -142,10 +144,11 @@ def show_comparison(chosen: argparse.Namespace) -> int:
     print(f"{found['split']} split, {found['videos']} videos, protocol {found['protocol']}")
     numbers = [Column(title, justify="right") for title in ("first", "second", "difference", "95 % of draws")]
     table = Table("", *numbers, box=None, pad_edge=False)
-    for metric, row in found["metrics"].items():
-        low, high = row["interval"]
-        figures = [f"{row['first']:.4f}", f"{row['second']:.4f}", f"{row['difference']:+.4f}"]
-        table.add_row(metric, *figures, f"{low:+.4f} … {high:+.4f}")
+    for kind, metrics in {"": found["metrics"], **found["aspects"]}.items():
+        for metric, row in metrics.items():
+            low, high = row["interval"]
+            figures = [f"{row['first']:.4f}", f"{row['second']:.4f}", f"{row['difference']:+.4f}"]
+            table.add_row(f"{kind} {metric}".strip(), *figures, f"{low:+.4f} … {high:+.4f}")
     console = Console()
     console.print(table)
     print(f"first: {first}; second: {second}. Draws are of videos: other training seeds may differ by more.")
@@ -163,7 +166,9 @@ def show_scores(chosen: argparse.Namespace) -> int:
     from model import scoring
 
     captions = load_captions(chosen.captions)
-    scores = scoring.score(captions, load_references(chosen.references, captions), chosen.protocol).corpus
+    references, notes = load_references(chosen.references, captions, chosen.split)
+    print("".join(f"warning: {printable(note)}\n" for note in notes), end="", file=sys.stderr)
+    scores = scoring.score(captions, references, chosen.protocol).corpus
     print(json.dumps(scores) if chosen.json else "\n".join(f"{name:<8} {value:.4f}" for name, value in scores.items()))
     return 0
 

@@ -203,19 +203,24 @@ _ID = object()  # the key of a sentence's id in a row: no column of a file is so
 
 def _rows(path: Path) -> Iterator[tuple[str, dict]]:
     """Where each row stands, and the row."""
-    number = 1
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
-                reader = csv.DictReader(file)
+                reader = csv.DictReader(file, strict=True)
                 _check_columns(path, reader.fieldnames or ())
                 for row in reader:
+                    if None in row:
+                        raise CorpusError(
+                            f"{path}, line {reader.line_num}: more fields than columns: a text that holds a comma must "
+                            "stand in double quotes"
+                        )
                     yield f"{path}, line {reader.line_num}", row
             elif path.suffix.lower() == ".txt":
-                for number, line in enumerate(file, 1):
-                    if line.strip() and not line.startswith("#"):
-                        tab = "\t" in line.strip()
-                        name, _, caption = line.strip().partition("\t" if tab else " ")
+                lines = [(number, line.strip()) for number, line in enumerate(file, 1) if not line.startswith("#")]
+                tabs = all("\t" in line for _, line in lines if line)
+                for number, line in lines:
+                    if line:
+                        name, _, caption = line.partition("\t" if tabs else " ")
                         yield f"{path}, line {number}", {"video": name, "caption": caption}
             elif path.suffix.lower() == ".json" and not _is_lines(file.readline()):
                 yield from _mapping_rows(path)
@@ -223,20 +228,28 @@ def _rows(path: Path) -> Iterator[tuple[str, dict]]:
                 file.seek(0)
                 for number, line in enumerate(file, 1):
                     if line.strip():
-                        row = json.loads(line)
+                        row = _json_row(line, f"{path}, line {number}")
                         if not isinstance(row, dict):
                             raise CorpusError(f"{path}, line {number}: not a JSON object")
                         yield f"{path}, line {number}", row
-    except json.JSONDecodeError as error:
-        raise CorpusError(f"{path}, line {number}: not JSON: {error.msg}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{path}: can't be read: {error}") from None
 
 
+def _json_row(line: str, where: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"{where}: not JSON: {getattr(error, 'msg', error)}") from None
+
+
 def _check_columns(path: Path, names: Iterable[str]) -> None:
+    names = list(names)
     for column in ("video", "caption"):
         if column not in names:
             raise CorpusError(f"{path}, line 1: no column `{column}` among {', '.join(names)}")
+    if twice := [column for column in COLUMNS if names.count(column) > 1]:
+        raise CorpusError(f"{path}, line 1: more than one column `{twice[0]}`")
     for column in names:
         near = difflib.get_close_matches(column.lower(), COLUMNS, n=1, cutoff=0.7)
         if column not in COLUMNS and near:

@@ -18,6 +18,7 @@ from extract.video_files import find_videos, match, match_features, odd_videos
 
 SPLITS = ("train", "val", "test")
 MSRVTT_VIDEOS = 9000  # annotations of as many are MSR-VTT as a whole, not a part of it
+MSRVTT_CAPTIONS = 20  # of each video
 MSRVTT_SPLITS = {
     (6513, 497, 2990): "official",
     (7010, 0, 2990): "V2C's file",
@@ -127,7 +128,7 @@ def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], Rep
         add_commonsense(entries, data.commonsense, found)
     unlisted = split_lists.assign(entries, data.split, found) if data.split else set()
     _complete_splits(data, entries)
-    remarks = _unusual_splits(entries, unlisted) if data.kind == "msrvtt" else []
+    remarks = _unusual_counts(entries, unlisted) if data.kind == "msrvtt" else []
     if data.split:
         split_lists.carve(entries)
     files = (match_features if data.features else match)(entries, digests)
@@ -185,15 +186,22 @@ def _count(entries: Iterable[Entry]) -> Counts:
     return counts
 
 
-def _unusual_splits(entries: Mapping[str, Entry], unlisted: set[str]) -> list[str]:
-    """A remark, if these are MSR-VTT's videos in other splits than are in use."""
+def _unusual_counts(entries: Mapping[str, Entry], unlisted: set[str]) -> list[str]:
+    """Remarks, if these are MSR-VTT's videos in other splits, or with other numbers of captions, than are in use."""
     captioned = {name for name, entry in entries.items() if entry.captions}
     splits = Counter(entries[name].split for name in captioned - unlisted)
     counts = tuple(splits[split] for split in SPLITS)
-    if len(captioned) < MSRVTT_VIDEOS or counts in MSRVTT_SPLITS:
-        return []
-    usual = [f"{_numbers(known)} ({name})" for known, name in MSRVTT_SPLITS.items()]
-    return [f"the splits are {_numbers(counts)} (train, val, test); MSR-VTT's usual ones are {', '.join(usual)}"]
+    remarks = []
+    if len(captioned) < MSRVTT_VIDEOS:
+        return remarks
+    if counts not in MSRVTT_SPLITS:
+        usual = ", ".join(f"{_numbers(known)} ({name})" for known, name in MSRVTT_SPLITS.items())
+        remarks.append(f"the splits are {_numbers(counts)} (train, val, test); MSR-VTT's usual ones are {usual}")
+    odd = sorted(name for name in captioned if len(entries[name].sentences) != MSRVTT_CAPTIONS)
+    if odd:
+        examples = ", ".join(f"{name} has {len(entries[name].sentences)}" for name in odd[:3])
+        remarks.append(f"{len(odd)} videos do not have MSR-VTT's {MSRVTT_CAPTIONS} captions: {examples}")
+    return remarks
 
 
 def _numbers(counts: tuple[int, ...]) -> str:

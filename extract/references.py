@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from extract import annotation_files
+from extract import annotation_files, split_lists
+from extract.findings import Findings, sentence
 from extract.table import CorpusError
 
 ROW_FILES = (".csv", ".jsonl", ".txt")
@@ -41,7 +42,9 @@ def load_captions(path: Path) -> dict[str, str]:
     return captions
 
 
-def load_references(path: Path, ids: Collection[str]) -> dict[str, list[str]]:
+def load_references(
+    path: Path, ids: Collection[str], lists: Sequence[Path] = ()
+) -> tuple[dict[str, list[str]], list[str]]:
     """The captions that videos are held against, by video id.
 
     Args:
@@ -49,18 +52,24 @@ def load_references(path: Path, ids: Collection[str]) -> dict[str, list[str]]:
             MSR-VTT's official file or the rows that data.kind `folder` takes. Of these it is all videos with captions
             in the splits that those of `ids` are in: who captions one test video is asked for the others.
         ids: of the captioned videos.
+        lists: files of ids, as data.split takes them, in place of the splits that annotations give.
+
+    Returns:
+        captions by video id; and notes for a person on what annotations hold that does not count.
 
     Raises:
         CorpusError: another layout, or annotations that lack one of `ids`, which it names.
     """
     if path.suffix.lower() in ROW_FILES:
-        return _of_same_splits(path, "folder", ids)
+        return _of_same_splits(path, "folder", ids, lists)
     tree = annotation_files.load_once(path)
     if isinstance(tree, dict) and isinstance(tree.get("sentences"), list):
-        return _of_same_splits(path, "msrvtt", ids)
+        return _of_same_splits(path, "msrvtt", ids, lists)
     if not isinstance(tree, dict):
         raise CorpusError(f"{path}: is neither {{video_id: [caption, …]}} nor an MSR-VTT file")
-    return {name: _texts(path, name, captions) for name, captions in tree.items()}
+    if lists:
+        raise CorpusError(f"{path}: {{video_id: [caption, …]}} has no splits: lists are for annotations")
+    return {name: _texts(path, name, captions) for name, captions in tree.items()}, []
 
 
 def _texts(path: Path, name: str, captions: Any) -> list[str]:
@@ -70,11 +79,16 @@ def _texts(path: Path, name: str, captions: Any) -> list[str]:
     return texts
 
 
-def _of_same_splits(path: Path, kind: str, ids: Collection[str]) -> dict[str, list[str]]:
-    entries, _ = annotation_files.read((path,), kind, ids)
+def _of_same_splits(
+    path: Path, kind: str, ids: Collection[str], lists: Sequence[Path]
+) -> tuple[dict[str, list[str]], list[str]]:
+    entries, found = annotation_files.read((path,), kind, ids)
+    notes = [sentence(row) for row in found.rows()]
+    if lists:
+        split_lists.assign(entries, lists, Findings())
     unknown = sorted(set(ids) - entries.keys())
     if unknown:
         names = ", ".join(unknown[:3]) + ", …" * (len(unknown) > 3)
         raise CorpusError(f"{path}: has no references for {len(unknown)} captioned videos ({names})")
     splits = {entries[name].split for name in ids}
-    return {name: list(e.captions) for name, e in entries.items() if e.captions and e.split in splits}
+    return {name: list(e.captions) for name, e in entries.items() if e.captions and e.split in splits}, notes

@@ -106,7 +106,9 @@ def _v2c_ids(path: Path) -> Iterator[tuple[str, str]]:
     try:
         for word, numbers in load_json(path)["videos"].items():
             split = split_of(word, str(path))
-            yield from ((f"video{number}", split) for number in numbers)
+            if not isinstance(numbers, list) or not all(re.fullmatch(r"(video)?\d+", str(one)) for one in numbers):
+                raise CorpusError(f"{path}: {word}: is not a list of numbers of videos, as v2c_info.json has them")
+            yield from ((f"video{str(number).removeprefix('video')}", split) for number in numbers)
     except (KeyError, TypeError, AttributeError) as error:
         raise CorpusError(f"{path}: not in the layout of v2c_info.json, lacks {error}") from None
 
@@ -121,7 +123,7 @@ def _ids(path: Path) -> Iterator[tuple[str, str]]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
-                reader = csv.DictReader(file)
+                reader = csv.DictReader(file, strict=True)
                 if "video_id" not in (reader.fieldnames or ()):
                     has = ", ".join(reader.fieldnames or ())
                     raise CorpusError(f"{path}, line 1: no column `video_id` among {has}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from extract.table import load_json
-from model.bootstrap import intervals, resampled
+from model.bootstrap import VideoScores, intervals, resampled
 from model.config import METRICS
 
 
@@ -18,50 +19,63 @@ def compare(first: Path, second: Path, metric: str = "CIDEr", most: int = 10) ->
         most: how many of these to give.
 
     Returns:
-        {"split", "protocol", "videos", "metrics": {metric: {"first", "second", "difference", "interval"}},
-        "differ": [{"video_id", "first", "second", "captions": [first's, second's]}]}. The difference is the second's
-        less the first's; the interval is where it lies for 95 % of the draws of a paired bootstrap over videos.
+        {"split", "protocol", "videos", "metrics": {metric: {"first", "second", "difference", "interval"}}, "aspects":
+        {aspect: as metrics, where both have it}, "differ": [{"video_id", "first", "second", "captions": [first's,
+        second's]}]}. The difference is the second's less the first's; the interval is where it lies for 95 % of the
+        draws of a paired bootstrap over videos.
 
     Raises:
         ValueError: a folder has no results, or they are not of the same videos, protocol and references.
     """
     try:
-        return _compare(first, second, metric, most)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(
-            f"{first} or {second}: its .json files are not as an experiment writes them ({error!r})"
-        ) from None
-
-
-def _compare(first: Path, second: Path, metric: str, most: int) -> dict[str, Any]:
-    one, two = (_results(folder) for folder in (first, second))
-    for what in ("split", "protocol"):
-        if one["scores"][what] != two["scores"][what]:
-            raise ValueError(
-                f"not comparable: {what} is {one['scores'][what]} in {first}, {two['scores'][what]} in {second}"
-            )
-    if alone := sorted(one["video_scores"].keys() ^ two["video_scores"].keys()):
-        raise ValueError(f"not comparable: {len(alone)} videos are scored in one only, such as {alone[0]}")
-    if one["references"] != two["references"] and None not in (one["references"], two["references"]):
-        raise ValueError(f"not comparable: {first} and {second} were scored against different references")
-    samples = resampled(one["video_scores"], two["video_scores"])
-    spread = intervals(samples[1] - samples[0])
-    metrics = {}
-    for name in METRICS:
-        a, b = one["scores"][name], two["scores"][name]
-        metrics[name] = {"first": a, "second": b, "difference": b - a, "interval": spread[name]}
-    rows = [
-        {
-            "video_id": name,
-            "first": one["video_scores"][name][metric],
-            "second": two["video_scores"][name][metric],
-            "captions": [one["captions"][name], two["captions"][name]],
+        one, two = (_results(folder) for folder in (first, second))
+        _check_comparable(one["scores"], two["scores"], first, second)
+        a, b = one["video_scores"]["caption"], two["video_scores"]["caption"]
+        if alone := sorted(a.keys() ^ b.keys()):
+            raise ValueError(f"not comparable: {len(alone)} videos are scored in one only, such as {alone[0]}")
+        aspects = {
+            aspect: _differences(one["scores"]["aspects"][aspect], two["scores"]["aspects"][aspect], c, d)
+            for aspect, c in one["video_scores"].items()
+            if aspect != "caption" and c.keys() == (d := two["video_scores"].get(aspect, {})).keys()
         }
-        for name in sorted(one["video_scores"])
-    ]
-    rows.sort(key=lambda row: -abs(row["second"] - row["first"]))
-    head = {what: one["scores"][what] for what in ("split", "protocol")}
-    return {**head, "videos": len(rows), "metrics": metrics, "differ": rows[:most]}
+        rows = [
+            {
+                "video_id": name,
+                "first": a[name][metric],
+                "second": b[name][metric],
+                "captions": [one["captions"][name], two["captions"][name]],
+            }
+            for name in sorted(a)
+        ]
+        rows.sort(key=lambda row: -abs(row["second"] - row["first"]))
+        head = {"split": one["scores"]["split"], "protocol": one["scores"]["protocol"], "videos": len(rows)}
+        return {
+            **head,
+            "metrics": _differences(one["scores"], two["scores"], a, b),
+            "aspects": aspects,
+            "differ": rows[:most],
+        }
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        said = f"{first} or {second}: its .json files are not as an experiment writes them now ({error!r})"
+        raise ValueError(f"{said}: run the experiments again") from None
+
+
+def _check_comparable(one: Mapping, two: Mapping, first: Path, second: Path) -> None:
+    for what in ("split", "protocol"):
+        if one[what] != two[what]:
+            raise ValueError(f"not comparable: {what} is {one[what]} in {first}, {two[what]} in {second}")
+    if one["references"] != two["references"] and one["videos"] == two["videos"]:
+        raise ValueError(f"not comparable: {first} and {second} were scored against different references")
+
+
+def _differences(one: Mapping, two: Mapping, a: VideoScores, b: VideoScores) -> dict[str, dict[str, Any]]:
+    """Each metric of two corpora, given their scores and those of their videos."""
+    samples = resampled(a, b)
+    spread = intervals(samples[1] - samples[0])
+    return {
+        name: {"first": one[name], "second": two[name], "difference": two[name] - one[name], "interval": spread[name]}
+        for name in METRICS
+    }
 
 
 def _results(folder: Path) -> dict[str, Any]:
@@ -69,6 +83,4 @@ def _results(folder: Path) -> dict[str, Any]:
     if missing := [f"{name}.json" for name in files if not (folder / f"{name}.json").is_file()]:
         raise ValueError(f"{folder}: has no {', '.join(missing)}: run the experiment again, to its end")
     found = {name: load_json(folder / f"{name}.json") for name in files}
-    made_of = load_json(folder / "made_of.json") if (folder / "made_of.json").is_file() else {}
-    captions = {row["video_id"]: row["caption"] for row in found["captions"]}
-    return found | {"captions": captions, "references": made_of.get("References")}
+    return found | {"captions": {row["video_id"]: row["caption"] for row in found["captions"]}}

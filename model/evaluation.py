@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,8 +29,9 @@ def make(
 ) -> None:
     """Score captions, aspects and, under `controls`, captions of controls; writes scores.json and video_scores.json.
 
-    `interval` in scores.json is where the corpus' scores lie for 95 % of its resampled videos. Each aspect is scored
-    by "completion": the generated string of a video against all its reference strings of that aspect.
+    `interval` in scores.json is where the corpus' scores lie for 95 % of its resampled videos, `references` the sha256
+    of the captions' references. Each aspect is scored by "completion": the generated string of a video against all its
+    reference strings of that aspect. video_scores.json is {"caption": `Scores.videos`, "intention": …}.
 
     Args:
         config: holder of the section score.
@@ -57,17 +59,27 @@ def make(
         def with_truth(texts: Mapping[str, str], scores: Scores) -> dict[str, Any]:
             return scores.corpus | ({"told_right": told_right(texts, truth)} if truth else {})
 
-        model = scored(made)
+        found = {"caption": scored(made)}
         controls = {name: with_truth(texts, scored(texts)) for name, texts in beside.items()}
-        aspects = {}
         for aspect in ASPECTS:
             texts = {name: text for name, text in texts_of(rows, aspect).items() if name in wanted[aspect]}
             if texts:
-                aspects[aspect] = {"videos": len(texts), **scored(texts, aspect).corpus}
-    whole = {"protocol": protocol, "split": split, "videos": len(made), **with_truth(made, model)}
-    spread = {"interval": intervals(resampled(model.videos)[0])}
-    dump_json(folder / "scores.json", whole | spread | {"aspects": aspects, "controls": controls})
-    dump_json(folder / "video_scores.json", model.videos)
+                found[aspect] = scored(texts, aspect)
+    spread = {kind: {"interval": intervals(resampled(scores.videos)[0])} for kind, scores in found.items()}
+    whole = {"protocol": protocol, "split": split, "videos": len(made), **with_truth(made, found["caption"])}
+    whole |= spread["caption"] | {"references": digest_of({name: wanted["caption"][name] for name in made})}
+    aspects = {
+        aspect: {"videos": len(scores.videos), **scores.corpus, **spread[aspect]}
+        for aspect, scores in found.items()
+        if aspect != "caption"
+    }
+    dump_json(folder / "scores.json", whole | {"aspects": aspects, "controls": controls})
+    dump_json(folder / "video_scores.json", {kind: scores.videos for kind, scores in found.items()})
+
+
+def digest_of(references: Mapping[str, list[str]]) -> str:
+    """sha256 of tokenised references: scores against others are not comparable."""
+    return hashlib.sha256(json.dumps(references, sort_keys=True).encode()).hexdigest()
 
 
 def texts_of(rows: list[dict[str, str]], kind: str) -> dict[str, str]:

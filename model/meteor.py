@@ -91,7 +91,10 @@ class Meteor:
             return float(self._read()), scores, [[float(number) for number in line.split()] for line in statistics]
         except (EOFError, ValueError) as error:
             what = f"METEOR, on {len(lines)} captions"
-            happened = f"not done after {seconds:g} s, and stopped" if expired.is_set() else self._end(error)
+            longest = max(captions, key=len, default="").split()
+            shown = f"{' '.join(longest[:10])!r}…"
+            late = f"not done after {seconds:g} s, and stopped (the longest caption has {len(longest)} words: {shown})"
+            happened = late if expired.is_set() else self._end(error)
             self._stderr.seek(0)
             raise java_failure(what, happened, self._stderr.read().decode(errors="replace")) from error
         finally:
@@ -123,9 +126,14 @@ class Meteor:
             return "Java closed its output too early"
 
 
+def bare(text: str) -> str:
+    """A text as a field of a request."""
+    return clean(text).replace("|||", "")
+
+
 def _line(caption: str, references: Sequence[str]) -> str:
     """METEOR's request for the statistics of one caption; three bars part its fields, so they go from captions."""
     if not references:
         raise ValueError(f"no references for the caption {caption!r}")
-    fields = [clean(text).replace("|||", "") for text in (*references, caption)]
+    fields = [bare(text) for text in (*references, caption)]
     return " ||| ".join(("SCORE", *fields))

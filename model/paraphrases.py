@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from model.java import answers, java_command
-from model.meteor import JAR, PARAPHRASES
+from model.meteor import JAR, PARAPHRASES, bare
 
 LONGEST = 7  # words of a phrase in the table
 
@@ -25,7 +25,7 @@ def write_subset(references: Iterable[str], out: Path) -> None:
     Raises:
         JavaError: METEOR's own normalizer, by which the references' words are told, failed.
     """
-    texts = sorted(set(references))
+    texts = sorted(set(map(bare, references)))
     command = java_command("-cp", str(JAR), "edu.cmu.meteor.util.Normalizer", "en", "true")
     rows = [line.lower().split() for line in answers("METEOR's normalizer", command, texts, 300 + len(texts) / 1000)]
     phrases = {

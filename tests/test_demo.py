@@ -47,7 +47,8 @@ def test_the_results_have_the_promised_formats(demo):
     assert len(scores["controls"]) == 2
     assert set(scores["interval"]) == metrics
     assert set(scores["aspects"]) == {"intention", "effect", "attribute"}
-    assert sorted(json.loads(demo.result("video_scores.json"))) == [row["video_id"] for row in captions]
+    videos = json.loads(demo.result("video_scores.json"))
+    assert sorted(videos["caption"]) == sorted(videos["effect"]) == [row["video_id"] for row in captions]
     assert all({*metrics, "told_right"} == set(control) for control in scores["controls"].values())
     assert b"<svg" in demo.result("report.html")
     assert demo.result("curves.svg").startswith(b"<svg")
@@ -125,9 +126,13 @@ def test_two_experiments_are_compared(demo):
     one, two = (json.loads(demo.result("scores.json", name)) for name in ("demo", "greedy"))
     assert found["metrics"]["METEOR"]["difference"] == two["METEOR"] - one["METEOR"]
     assert len(found["differ"]) == found["videos"] == one["videos"]
+    assert found["aspects"]["effect"]["CIDEr"]["first"] == one["aspects"]["effect"]["CIDEr"]
     said = compare("demo", "greedy", "--videos", "1")
     assert "95 % of draws" in said.stdout
     assert found["differ"][0]["video_id"] in said.stdout
+    command = [sys.executable, "-m", "videocap", "compare", "demo", "greedy"]
+    ascii = {**environment(demo.artifacts), "PYTHONIOENCODING": "ascii"}
+    assert b"95 % of draws" in subprocess.check_output(command, env=ascii), "a terminal that knows few letters"
     absent = compare("demo", "gredy")
     assert absent.returncode == 2
     assert "no experiment gredy" in absent.stderr

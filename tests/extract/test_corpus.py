@@ -151,7 +151,9 @@ def test_msrvtts_usual_splits_come_out_without_a_remark(msrvtt, data, lists, exp
     videos, report = corpus.read(section, digests(*(f"video{i}.mp4" for i in range(10_000))))
     assert tuple(report.kept[split]["videos"] for split in ("train", "val", "test")) == expected
     assert len(videos) == 10_000
-    assert report.notes() == []
+    assert report.notes() == [
+        "10000 videos do not have MSR-VTT's 20 captions: video0 has 1, video1 has 1, video10 has 1"
+    ]
 
 
 def test_msrvtt_in_other_splits_is_remarked_on(msrvtt, tmp_path):
@@ -161,7 +163,7 @@ def test_msrvtt_in_other_splits_is_remarked_on(msrvtt, tmp_path):
     (tmp_path / "info.json").write_text(json.dumps(tree))
     section = DataConfig(kind="msrvtt", videos=tmp_path, annotations=tmp_path / "info.json")
     _, report = corpus.read(section, digests(*(f"video{i}.mp4" for i in range(10_000))))
-    (remark,) = report.remarks
+    remark, _ = report.remarks
     assert "the splits are 6,512 / 497 / 2,990 (train, val, test); MSR-VTT's usual ones are 6,513 / 497 / 2," in remark
     tree["videos"] = tree["videos"][2000:]  # a part of it may be in any
     (tmp_path / "info.json").write_text(json.dumps(tree))

@@ -49,6 +49,17 @@ def test_without_a_list_for_training_all_others_are_for_training(tmp_path):
     assert found == []
 
 
+def test_v2c_s_numbers_may_be_texts_or_names_and_nothing_else(tmp_path):
+    file = tmp_path / "v2c_info.json"
+    file.write_text('{"videos": {"train": [1, "2"], "test": ["video3"]}}')
+    splits, _ = assigned(["video1", "video2", "video3"], [file])
+    assert splits == {"video1": "train", "video2": "train", "video3": "test"}
+    for numbers in ('"12"', "[1.5]", '["clip3"]', "{}", "[null]"):
+        file.write_text(f'{{"videos": {{"train": {numbers}}}}}')
+        with pytest.raises(CorpusError, match=r"v2c_info\.json: train: is not a list of numbers of videos"):
+            assigned(["video1"], [file])
+
+
 @pytest.mark.parametrize(
     ("lists", "says"),
     [

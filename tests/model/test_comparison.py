@@ -18,16 +18,16 @@ GOOD = {name: texts[0] for name, texts in REFERENCES.items()}
 def results(tmp_path, meteor):
     """Writes the results of captions, as a run shows them."""
 
-    def write(name: str, captions: dict[str, str], references: str = "References/1", **changes):
+    def write(name: str, captions: dict[str, str], **changes):
         folder = tmp_path / name
         folder.mkdir()
         scores = score(captions, {video: REFERENCES[video] for video in captions}, "v2c", meteor)
         files = {
-            "scores": {"split": "test", "protocol": "v2c", **scores.corpus, **changes},
-            "video_scores": scores.videos,
+            "scores": {"split": "test", "protocol": "v2c", "videos": len(captions), "references": "1", **scores.corpus},
+            "video_scores": {"caption": scores.videos, "effect": scores.videos},
             "captions": [{"video_id": video, "caption": text} for video, text in captions.items()],
-            "made_of": {"References": references},
         }
+        files["scores"] |= {"aspects": {"effect": scores.corpus}, **changes}
         for file, value in files.items():
             (folder / f"{file}.json").write_text(json.dumps(value))
         return folder
@@ -45,6 +45,7 @@ def test_the_difference_and_its_interval_and_the_videos_behind_it(results):
         low, high = row["interval"]
         assert low <= row["difference"] <= high <= 1e-9, "no draw makes it better"
     assert [row["video_id"] for row in found["differ"]][:2] == ["v3", "v5"]
+    assert found["aspects"] == {"effect": found["metrics"]}
     assert found["differ"][0]["captions"] == [GOOD["v3"], "nothing of the kind"]
 
 
@@ -58,7 +59,7 @@ def test_what_is_not_comparable_is_refused(results, tmp_path):
     for changes, says in (
         ({"split": "val"}, "split is test in .* val in"),
         ({"protocol": "coco"}, "protocol is v2c in .* coco in"),
-        ({"references": "References/2"}, "different references"),
+        ({"references": "2"}, "different references"),
         ({"captions": {name: text for name, text in GOOD.items() if name != "v7"}}, "1 videos .* such as v7"),
     ):
         other = results(str(len(says)), changes.pop("captions", GOOD), **changes)
