@@ -18,7 +18,7 @@ from extract import config as extract_config
 from extract.config import MODELS, TOYCLIP_STRIDE, DataConfig
 from model import config as model_config
 from pipeline import console
-from pipeline.config import BaseConfig, ConfigError, changed
+from pipeline.config import BaseConfig, ConfigError, changed, parse_override
 from pipeline.foreign import ForeignPack
 from pipeline.gather import Gather
 from pipeline.pack import Pack
@@ -59,6 +59,15 @@ class Config(BaseConfig):
         if "toyclip" in (self.encoder.weights, self.text_encoder.weights) and self.encoder.pixels % TOYCLIP_STRIDE:
             raise ValueError(
                 f"weights 'toyclip' take encoder.pixels of a multiple of {TOYCLIP_STRIDE}, not {self.encoder.pixels}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _aspects_are_annotated(self) -> "Config":
+        if self.data.kind == "msrvtt" and self.aspects.use and not self.data.commonsense:
+            raise ValueError(
+                f"aspects.use: {', '.join(self.aspects.use)} of MSR-VTT are in V2C's annotations: set "
+                "data.commonsense, or go without by aspects.use=[]"
             )
         return self
 
@@ -362,48 +371,65 @@ class Pipeline(Root):
 class Table(Sweep):
     """A table of the paper, its rows from configs/ablations: `luigi --module tasks Table --number 4 --seeds 3`."""
 
-    root = Pipeline
+    root, common, suffixes = Pipeline, "score.controls=[]", (".md", ".csv")
     config = luigi.Parameter(default=str(DEFAULT_CONFIG), description="the config file that its rows change")
-    number = luigi.IntParameter(description="of the table in the paper: 1 to 5")
+    number = luigi.IntParameter(default=0, description="of the table in the paper: 1 to 5")
     seeds = luigi.IntParameter(default=1, description="trainings a row, each with a seed of its own")
 
     @property
     def table(self):
         from model.tables import Table as Rows
 
-        return Rows.read(CONFIGS / "ablations" / f"table{self.number}.toml")
+        try:
+            return Rows.read(CONFIGS / "ablations" / f"table{self.number}.toml")
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
 
     def title(self) -> str:
         return f"table{self.number}"
 
+    def file_name(self) -> str:
+        return f"{self.name}-seeds{self.seeds}"
+
     def changes(self, base: Config) -> dict[str, str]:
         if self.number not in range(1, 6) or self.seeds < 1:
             raise ConfigError(f"--number is 1 to 5 and --seeds 1 or more, not {self.number} and {self.seeds}")
-        rows = {row.name: row.override(base.data.kind == "toyworld") for row in self.table.rows if row.name}
+        rows = {row.name: row.override(base.encoder.weights == "toyclip") for row in self.table.rows if row.name}
+        given, same = parse_override(self.override), parse_override(self.common)
+        fixed = parse_override(" ".join(rows.values())) | {
+            key: value for key, value in same.items() if given.get(key) != value
+        }
+        if clash := ", ".join(sorted(fixed.keys() & given.keys())):
+            raise ConfigError(f"--override: {clash}: table {self.number} sets that itself; leave it out")
         return {
-            f"{name}-seed{seed}": f"{override} score.controls=[] train.seed={seed}"
+            f"{name}-seed{seed}": f"{override} train.seed={seed}"
             for name, override in rows.items()
             for seed in range(base.train.seed, base.train.seed + self.seeds)
         }
 
     def found(self) -> dict[str, list[dict]]:
-        """scores.json of every seed, by row."""
+        """scores.json of every seed that is done, by row."""
         from extract.table import load_json
 
         found: dict[str, list[dict]] = {}
-        for name, root in self.roots.items():
+        for name, root in self.done().items():
             scores = load_json(root.last.payload() / "scores.json")
             found.setdefault(name.rpartition("-seed")[0], []).append(scores)
         return found
 
-    def texts(self) -> dict[str, str]:
+    def text(self, suffix: str) -> str:
         from model.tables import as_csv, markdown
 
         found = self.found()
+        if suffix == ".csv" or not found:
+            return as_csv(self.table, found)
         first = next(iter(found.values()))[0]
         of = f"{self.experiments[0].config.data.kind}, {first['videos']} videos of the {first['split']} split"
-        of += f", protocol {first['protocol']}"
-        return {".md": markdown(self.table, found, of), ".csv": as_csv(self.table, found)}
+        of += f", protocol {first['protocol']}" + (f", with {self.override}" if self.override else "")
+        return markdown(self.table, found, of)
 
     def results(self) -> str:
-        return f"\n{self.texts()['.md']}\nResults: {self.folder / self.name}.md and .csv"
+        return f"\n{self.text('.md')}\nResults: {self.folder / self.file_name()}.md and .csv"
+
+    def unfinished(self) -> str:
+        return f"\nSo far:\n{self.text('.md')}\n" if self.done() else ""

@@ -9,12 +9,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from model.config import METRICS
 
+Metric = Literal["CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"]
 Sections = dict[str, dict[str, Any]]
 
 
@@ -25,11 +26,11 @@ class Row(BaseModel):
     label: str
     name: str | None = None
     """Of the experiment; a row without one only has the paper's figures."""
-    paper: dict[str, float] = {}
+    paper: dict[Metric, float] = {}
     changes: Sections = {}
     """Fields of the config that the row changes, by section."""
     demo: Sections | None = None
-    """The same where the videos are the demo's, if that differs."""
+    """The same where the encoder is the demo's own, if that differs."""
 
     def override(self, in_demo: bool) -> str:
         """The changes in the form of `--override`."""
@@ -46,10 +47,23 @@ class Table(BaseModel):
     title: str
     rows: list[Row]
 
+    @model_validator(mode="after")
+    def _named(self) -> Table:
+        names = [row.name for row in self.rows if row.name]
+        if not names or len(set(names)) < len(names):
+            raise ValueError("some row must have a `name`, and no two the same one")
+        return self
+
     @classmethod
     def read(cls, file: Path) -> Table:
-        """Raises ValueError for a file that is no table."""
-        return cls.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        """Raises ValueError, with the file and the place, for what is no table."""
+        try:
+            return cls.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        except ValidationError as error:
+            lines = [f"{file}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            raise ValueError("\n".join(lines)) from None
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{file}: {error}") from None
 
 
 Found = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -82,7 +96,7 @@ def markdown(table: Table, found: Found, of: str) -> str:
         ours = shown.get(row.name or "", {})
         cells = [text for m in compared for text in (_spread(ours.get(m)), _figure(row.paper.get(m)))]
         cells += [_spread(ours.get(column)) for column in own]
-        lines.append(f"| {row.label} | " + " | ".join(cells) + " |")
+        lines.append(f"| {row.label.replace('|', '/')} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -92,7 +106,7 @@ def as_csv(table: Table, found: Found) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["row", "metric", "paper", "mean", "deviation", "seeds"])
     for row in table.rows:
-        ours = figures(found[row.name]) if row.name else {}
+        ours = figures(found[row.name]) if row.name in found else {}
         for metric in dict.fromkeys([*row.paper, *ours]):
             values = ours.get(metric, [])
             spread = [mean(values), stdev(values) if len(values) > 1 else ""] if values else ["", ""]

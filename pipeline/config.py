@@ -84,7 +84,7 @@ def load(config: type[BaseConfig], file: Path, override: str = "") -> BaseConfig
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{file}: {error}") from None
     roles = fields(config)
-    overridden = _parse_override(override)
+    overridden = parse_override(override)
     for key, value in overridden.items():
         section, name = key.split(".")
         if roles.get(key) == "where":
@@ -122,7 +122,7 @@ def _is_path(config: type[BaseConfig], section: str, name: str, value: str) -> b
     return only_paths or (("." in value or "/" in value) and Path(value).expanduser().is_file())
 
 
-def _parse_override(text: str) -> dict[str, Any]:
+def parse_override(text: str) -> dict[str, Any]:
     """Values are TOML where they parse as TOML, else plain text, so that `fusion.block=conv1d` needs no quotes."""
     values = {}
     for part in re.split(r"\s+(?=[A-Za-z_]+\.[A-Za-z_0-9]+=)", text.strip()) if text.strip() else []:

@@ -102,8 +102,18 @@ def refuse(root: luigi.Task, error: ConfigError | OSError) -> NoReturn:
     raise error
 
 
-def begin(root: luigi.Task, experiments: Sequence[Experiment], results: Callable[[], str]) -> None:
-    """If the `luigi` command asks for this task, register its experiments, and report at the end of the command."""
+def begin(
+    root: luigi.Task,
+    experiments: Sequence[Experiment],
+    results: Callable[[], str],
+    partial: Callable[[], str] = lambda: "",
+) -> None:
+    """If the `luigi` command asks for this task, register its experiments, and report at the end of the command.
+
+    Args:
+        results: what a person sees if all is done.
+        partial: what, if not.
+    """
     if not is_asked_for(root):
         return
     share_cores()
@@ -113,7 +123,13 @@ def begin(root: luigi.Task, experiments: Sequence[Experiment], results: Callable
     except OSError as error:
         if not root.complete():  # a folder that can't be written may hold all that is asked for
             refuse(root, error)
-    report_at_exit(experiments, root.complete, results)
+    report_at_exit(experiments, root.complete, results, partial)
+
+
+def log_failure(experiment: Experiment, task: str, exception: Exception) -> None:
+    """Let the last lines say that a task which only shows results has failed."""
+    reason = f"the results can't be shown ({exception}): see whether there is room, and who may write"
+    runlog.write(experiment.artifacts.root, "failed", task, reason=reason, traceback=traceback.format_exc())
 
 
 def share_cores() -> None:
@@ -123,7 +139,9 @@ def share_cores() -> None:
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // workers)))
 
 
-def report_at_exit(experiments: Sequence[Experiment], done: Callable[[], bool], results: Callable[[], str]) -> None:
+def report_at_exit(
+    experiments: Sequence[Experiment], done: Callable[[], bool], results: Callable[[], str], partial: Callable[[], str]
+) -> None:
     """At the end of a `luigi` command say what ran, what failed and where the results lie, and set its status.
 
     The status is 0 only if all asked for is `done` and nothing failed; Luigi alone ends good runs on a luigid with 10
@@ -150,7 +168,7 @@ def report_at_exit(experiments: Sequence[Experiment], done: Callable[[], bool], 
                 for stage, complete in _reached(experiment, good).items():
                     reached[stage] = reached.get(stage, True) and complete
             print("\n".join(["", *runlog.summary([*events, *warnings], reached), *filter(None, changed)]))
-            print(results() if good else "Not done. The same command goes on where this run stopped.")
+            print(results() if good else f"{partial()}Not done. The same command goes on where this run stopped.")
         except Exception:
             traceback.print_exc()
             good = False

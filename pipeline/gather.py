@@ -218,7 +218,7 @@ class Gather(Stage):
         """
         jobs.enter(self.experiment)
         self.experiment.forget()
-        if not (self.ready() and self.settled()) and not self.experiment.needs(self):
+        if not (self.ready() and self.settled()) and not self.experiment.needs_of_any(self):
             return
         if not self.ready():
             raise ValueError(f"{self.name}: an input has changed while this ran; run the same command again")
@@ -238,7 +238,8 @@ class Gather(Stage):
         self._check_failures()
         publish.replace_json(self._record(), self.held())
         self.pack.drop_read()
-        started = [e for e in runlog.read(self.artifacts.root) if e["stage"] == self.name and e["event"] == "start"]
+        mine = {"stage": self.name, "event": "start", "experiment": self.experiment.config.experiment.name}
+        started = [event for event in runlog.read(self.artifacts.root) if mine.items() <= event.items()]
         if started:
             self.log("ran", items=len(self.items()), seconds=round(time.time() - started[0]["time"], 3))
 

@@ -61,6 +61,10 @@ class Root(luigi.Task):
         shown = self.shown()
         return shown[1] is not None and self.experiment.artifacts.run_is_linked(*shown)
 
+    def on_failure(self, exception: Exception) -> str:
+        console.log_failure(self.experiment, self.task_family, exception)
+        return super().on_failure(exception)
+
     def run(self) -> None:
         with jobs.exclusive(self.experiment.artifacts):
             self.experiment.artifacts.link_run(*self.shown())

@@ -6,8 +6,10 @@ import json
 import os
 import platform
 import time
+from collections import Counter
 from pathlib import Path
 
+DIED = "stopped in the middle; if nobody did that, its process may have run out of memory"
 # one name a process that schedules; forked workers inherit it
 PROCESS = f"{time.strftime('%Y%m%d-%H%M%S')}-{platform.node()}-{os.getpid()}"
 
@@ -46,34 +48,39 @@ def summary(events: list[dict], stages: dict[str, bool]) -> list[str]:
         events: of this run.
         stages: whether each stage is complete now.
     """
-    lines, died = [], []
+    lines = []
     several = len({event["experiment"] for event in events if "experiment" in event}) > 1
     for stage, complete in stages.items():
         mine = [event for event in events if event["stage"] == stage]
         ran = [event for event in mine if event["event"] == "ran"]
         if any(event["event"] == "failed" for event in mine):
             outcome = "failed"
+        elif not complete and _died(mine):
+            outcome = "not finished"
         elif ran:
             outcome = "ran"
-        elif complete:
-            outcome = "reused"
-        elif any(event["event"] == "start" for event in mine):
-            outcome = "not finished"
-            died.append(
-                f"failed: {stage}: stopped in the middle; if nobody did that, its process may have run out of memory"
-            )
         else:
-            outcome = "not reached"
+            outcome = "reused" if complete else "not reached"
         times = f" {len(ran)} {'shards' if stage.endswith('Shard') else 'times'}," if len(ran) > 1 else ""
         seconds = f"{times} {sum(event['seconds'] for event in ran):.1f} s" if ran else ""
         why = next((event["why"] for event in mine if event.get("why")), "") if ran else ""
         lines.append(f"  {stage:<22} {outcome:<12}{seconds:<20}{why}".rstrip())
-    failed = any(event["event"] == "failed" for event in events)
     for kind in ("warning", "failed"):
         told = [event for event in events if event["event"] == kind]
-        said = [f"{_where(event, several)}: {event['reason']}" for event in told]
-        lines += [f"{kind}: {text}" for text in dict.fromkeys(said)]
-    return lines + ([] if failed else died)
+        lines += dict.fromkeys(f"{kind}: {_where(event, several)}: {event['reason']}" for event in told)
+    told = {event.get("experiment") for event in events if event["event"] == "failed"}
+    for stage, complete in stages.items():
+        died = _died([event for event in events if event["stage"] == stage]) if not complete else []
+        lines += [f"failed: {_where(e, several)}: {DIED}" for e in died if e.get("experiment") not in told]
+    return lines
+
+
+def _died(events: list[dict]) -> list[dict]:
+    """The starts, of one stage, of which no end is told; one an experiment."""
+    ended = Counter(event.get("experiment") for event in events if event["event"] in ("ran", "failed"))
+    started = Counter(event.get("experiment") for event in events if event["event"] == "start")
+    starts = {event.get("experiment"): event for event in events if event["event"] == "start"}
+    return [event for experiment, event in starts.items() if started[experiment] > ended[experiment]]
 
 
 def _where(event: dict, several: bool) -> str:

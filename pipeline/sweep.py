@@ -9,7 +9,7 @@ from typing import ClassVar
 import luigi
 
 from pipeline import console, publish
-from pipeline.config import ConfigError, load
+from pipeline.config import BaseConfig, ConfigError, load
 from pipeline.keys import digest
 from pipeline.root import Root
 
@@ -22,6 +22,8 @@ class Sweep(luigi.Task):
 
     root: ClassVar[type[Root]]
     """The root task of one experiment."""
+    common: ClassVar[str] = ""
+    """What all experiments change of the config, as an override."""
 
     config = luigi.Parameter(description="the config file that the experiments start from")
     override = luigi.Parameter(default="", description='changes in all of them: "train.epochs=3"')
@@ -29,57 +31,93 @@ class Sweep(luigi.Task):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         try:
-            base = load(self.root.sections, Path(self.config), self.override)
+            base = load(self.root.sections, Path(self.config), f"{self.override} {self.common}")
             self.name = f"{base.experiment.name}-{self.title()}"
             self.roots = {name: self._root(name, changes) for name, changes in self.changes(base).items()}
+            self._check_distinct()
         except (ConfigError, OSError) as error:
             console.refuse(self, error)
         self.experiments = [root.experiment for root in self.roots.values()]
         self.folder = self.experiments[0].artifacts.root / "tables"
         self.task_id = f"{self.task_family}_{self.name}_{digest([root.task_id for root in self.roots.values()])[:16]}"
-        console.begin(self, self.experiments, self.results)
+        console.begin(self, self.experiments, self.results, self.unfinished)
+        if console.is_asked_for(self) and not self.complete():  # a table of other figures would pass for this one
+            for suffix in self.suffixes:
+                self._file(suffix).unlink(missing_ok=True)
+
+    suffixes: ClassVar[tuple[str, ...]]
+    """Of the files that show what came of the experiments."""
 
     def title(self) -> str:
-        """What the names of its experiments and files end in."""
+        """What the names of its experiments end in."""
         raise NotImplementedError
 
-    def changes(self, base) -> dict[str, str]:
+    def file_name(self) -> str:
+        """What its files are called."""
+        return self.name
+
+    def changes(self, base: BaseConfig) -> dict[str, str]:
         """The experiments: what each is called, and what it changes of the config, as an override."""
         raise NotImplementedError
 
-    def texts(self) -> dict[str, str]:
-        """What came of the experiments, all complete: texts by the suffix of the file that shows each."""
+    def text(self, suffix: str) -> str:
+        """What came of the experiments, for the file of that suffix; only of those that are complete."""
         raise NotImplementedError
 
     def results(self) -> str:
         """What a person sees at the end of a run that did all."""
         raise NotImplementedError
 
+    def unfinished(self) -> str:
+        """What a person sees of a run that did not."""
+        return ""
+
+    def done(self) -> dict[str, Root]:
+        """The experiments that are complete."""
+        return {name: root for name, root in self.roots.items() if root.complete()}
+
     def _root(self, name: str, changes: str) -> Root:
-        override = f"{self.override} {changes} experiment.name={self.name}-{name}"
+        override = f"{self.override} {changes} {self.common} experiment.name={self.name}-{name}"
         try:
             return self.root(config=self.config, override=override)
         except ConfigError as error:
             raise ConfigError(f"{name}, with {changes}: {error}") from None
 
+    def _check_distinct(self) -> None:
+        """Two rows of one experiment would be one result under two names."""
+        known: dict[str, str] = {}
+        for name, root in self.roots.items():
+            other = known.setdefault(root.last.id, name)
+            if other != name:
+                raise ConfigError(
+                    f"{self.title()}: {other} and {name} are one experiment under this config: no stage of it reads "
+                    "what they differ by"
+                )
+
     def requires(self) -> list[Root]:
         return list(self.roots.values())
 
     def complete(self) -> bool:
-        done = all(root.complete() for root in self.roots.values())
-        return done and all(_read(file) == text for file, text in self._files().items())
+        if len(self.done()) < len(self.roots):
+            return False
+        return all(_read(self._file(suffix)) == self.text(suffix) for suffix in self.suffixes)
 
     def run(self) -> None:
         for experiment in self.experiments:
             experiment.forget()
-        self.folder.mkdir(exist_ok=True)
-        for file, text in self._files().items():
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for suffix in self.suffixes:
+            file = self._file(suffix)
             work = file.with_name(f".{file.name}.{publish.unique()}")
-            work.write_text(text, encoding="utf-8")
+            work.write_text(self.text(suffix), encoding="utf-8")
             os.replace(work, file)
 
-    def _files(self) -> dict[Path, str]:
-        return {self.folder / f"{self.name}{suffix}": text for suffix, text in self.texts().items()}
+    def on_failure(self, exception: Exception) -> str:
+        console.log_failure(self.experiments[0], self.task_family, exception)
+        return super().on_failure(exception)
+
+    def _file(self, suffix: str) -> Path:
+        return self.folder / f"{self.file_name()}{suffix}"
 
 
 def _read(file: Path) -> str | None:

@@ -100,13 +100,13 @@ def test_a_table_s_row_is_the_demo_itself_beside_the_paper_s(demo):
     run = luigi(demo.artifacts, *arguments, root="Table")
     assert run.status == 0, run.output
     assert run.ran() == set()
-    text = (demo.artifacts / "tables" / "demo-table1.md").read_text()
+    text = (demo.artifacts / "tables" / "demo-table1-seeds1.md").read_text()
     assert text in run.output
     assert "| VNS-GRU | – | 52.0 | – | 29.5 | – | 63.3 |" in text
     scores = json.loads(run.result("scores.json", "demo-table1-model-seed0"))
     assert scores == json.loads(demo.result("scores.json"))
     assert f"| Clip4VideoCap | {100 * scores['CIDEr']:.1f} | 62.2 |" in text
-    file = demo.artifacts / "tables" / "demo-table1.csv"
+    file = demo.artifacts / "tables" / "demo-table1-seeds1.csv"
     whole = file.read_text()
     assert f"Clip4VideoCap,METEOR,31.5,{100 * scores['METEOR']}," in whole
     file.write_text("harmed")
@@ -243,12 +243,20 @@ def test_a_stage_that_another_experiment_of_the_process_needs_is_not_skipped(dem
     whole = tasks.Pipeline(override=TINY).experiment
     words = tasks.Vocabulary.of(whole)
     shutil.rmtree(words.payload())
+    shards = list(demo.artifacts.glob("stores/EmbedFramesShard-*/*.h5"))
+    for shard in shards:
+        shard.rename(shard.with_suffix(".aside"))
+    rows = tasks.FrameFeatures.of(whole)
     words.run()
     assert not words.complete(), "an experiment that is done needs none"
+    assert list(rows.run()) == []
     other = tasks.Pipeline(override=f"{TINY} train.seed=9").experiment
     assert tasks.Vocabulary.of(other).id == words.id
     words.run()
     assert words.complete()
+    assert len(next(rows.run())) == 2, "packs"
+    for shard in shards:
+        shard.with_suffix(".aside").rename(shard)
 
 
 @pytest.fixture

@@ -3,11 +3,15 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 from luigi_runs import TINY, kill_once_in_each, luigi
 
 import tasks
+from extract.exchange import write_shard
 from model.tables import Table
+from pipeline import foreign
+from pipeline.artifacts import Artifacts
 from pipeline.config import load
 
 PAPER = {1: 62.2, 2: 60.4, 3: 62.4, 4: 59.3, 5: 62.2}  # CIDEr of each table's last row
@@ -37,11 +41,28 @@ def test_a_table_that_is_none_is_refused(tmp_path):
         (("--number", "2", "--seeds", "0"), "--seeds 1 or more"),
         (("--number", "2", "--override", "train.epoch=never"), "train.epoch: should be 'video' or 'caption'"),
         (("--number", "2", "--override", "encoder.pixels=50"), "encoder.pixels of a multiple of 32"),
+        ((), "--number is 1 to 5"),
+        (("--number", "5", "--override", "aspects.use=[]"), "--override: aspects.use: table 5 sets that itself"),
+        (
+            ("--number", "3", "--override", "score.controls=['one_frame']"),
+            "--override: score.controls: table 3 sets that itself",
+        ),
+        (("--number", "4", "--override", "data.kind=msrvtt"), "kind 'msrvtt' needs `annotations`"),
     ):
         run = luigi(tmp_path / "artifacts", *arguments, root="Table")
         assert run.status == 2
         assert says in run.output
         assert "Traceback" not in run.output
+
+
+def test_rows_that_no_stage_tells_apart_are_refused(tmp_path):
+    text = '[data]\nkind = "folder"\nfeatures = "i3d"\nannotations = "mine.toml"\n'
+    (tmp_path / "mine.toml").write_text(text)
+    rows = [("a", "0" * 64, np.zeros((1, 8), np.float16))]
+    foreign.publish(foreign.foreign_store(Artifacts(tmp_path / "artifacts"), "i3d"), rows, write_shard, 128, "i3d")
+    run = luigi(tmp_path / "artifacts", "--number", "2", "--config", str(tmp_path / "mine.toml"), root="Table")
+    assert run.status == 2
+    assert "table2: resnet-seed0 and vit-32-seed0 are one experiment under this config" in run.output
 
 
 @pytest.mark.slow
@@ -69,7 +90,7 @@ def test_a_killed_table_goes_on_and_what_rows_have_in_common_runs_once(tmp_path)
     stores = {store.name.partition("-")[0]: len(list(store.glob("*.h5"))) for store in artifacts.glob("stores/*")}
     assert stores == {"DecodeShard": 2, "EmbedFramesShard": 2, "EmbedCaptionsShard": 1}
 
-    rows = list(csv.DictReader((artifacts / "tables" / "demo-table5.csv").open()))
+    rows = list(csv.DictReader((artifacts / "tables" / "demo-table5-seeds2.csv").open()))
     found = {(row["row"], row["metric"]): row for row in rows}
     seeds = [json.loads(run.result("scores.json", f"demo-table5-effect-seed{seed}"))["CIDEr"] for seed in (0, 1)]
     assert float(found["effect", "CIDEr"]["mean"]) == pytest.approx(50 * sum(seeds))
@@ -82,6 +103,6 @@ def test_a_killed_table_goes_on_and_what_rows_have_in_common_runs_once(tmp_path)
     alone = luigi(artifacts, "--override", f"{TINY} experiment.name=alone")
     assert alone.ran() == set(), "the first seed of that row is the experiment itself"
     one_worker = luigi(tmp_path / "other", *arguments, "--workers", "1", root="Table")
-    assert (tmp_path / "other" / "tables" / "demo-table5.csv").read_text() == (
-        artifacts / "tables" / "demo-table5.csv"
+    assert (tmp_path / "other" / "tables" / "demo-table5-seeds2.csv").read_text() == (
+        artifacts / "tables" / "demo-table5-seeds2.csv"
     ).read_text(), one_worker.output

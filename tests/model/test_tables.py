@@ -4,7 +4,6 @@ import csv
 import io
 
 import pytest
-from pydantic import ValidationError
 
 from model.config import METRICS
 from model.tables import Row, Table, as_csv, markdown
@@ -45,6 +44,14 @@ def test_the_csv_has_every_metric_and_every_seed():
     assert ours["BLEU-4"]["paper"] == ""
 
 
+def test_rows_that_are_not_done_are_left_open():
+    rows = [*ROWS, {"label": "later", "name": "later", "paper": {"CIDEr": 70.0}}]
+    table = Table.model_validate({"title": "Table 9", "rows": rows})
+    found = {"ours": [scores(0.5, 0.0)]}
+    assert markdown(table, found, "mine").splitlines()[-1] == "| later | – | 70.0 | – | – | – |"
+    assert as_csv(table, found).splitlines()[-1] == "later,CIDEr,70.0,,,"
+
+
 def test_a_row_s_changes_are_an_override_and_the_demo_may_have_its_own():
     changes = {"fusion": {"block": "conv1d", "scales": 1}, "aspects": {"use": ["effect"]}}
     row = Row(label="x", changes=changes, demo={"toyclip": {"image": "vit-8"}})
@@ -54,6 +61,13 @@ def test_a_row_s_changes_are_an_override_and_the_demo_may_have_its_own():
 
 
 def test_a_mistake_in_a_table_s_file_is_named(tmp_path):
-    (tmp_path / "table.toml").write_text('title = "x"\n[[rows]]\nlabel = "y"\nchange.train = {}\n')
-    with pytest.raises(ValidationError, match=r"rows\.0\.change"):
-        Table.read(tmp_path / "table.toml")
+    for text, says in (
+        ('[[rows]]\nlabel = "y"\nchange.train = {}\n', r"table\.toml: rows\.0\.change: "),
+        ('[[rows]]\nlabel = "y"\npaper = { CIDER = 1.0 }\n', r"table\.toml: rows\.0\.paper\.CIDER"),
+        ('[[rows]]\nlabel = "y"\n', "some row must have a `name`"),
+        ('[[rows]]\nlabel = "y"\nname = "a"\n' * 2, "no two the same one"),
+        ("[[rows", r"table\.toml: "),
+    ):
+        (tmp_path / "table.toml").write_text('title = "x"\n' + text)
+        with pytest.raises(ValueError, match=says):
+            Table.read(tmp_path / "table.toml")

@@ -74,7 +74,7 @@ def test_relative_paths_start_from_the_config_file(tmp_path, monkeypatch):
     assert load(Config, file).data.videos == tmp_path / "videos"
 
 
-LISTS = '[data]\nkind = "msrvtt"\nvideos = "videos"\nannotations = ["a.json", "b.json"]'
+LISTS = '[data]\nkind = "folder"\nvideos = "videos"\nannotations = ["a.json", "b.json"]'
 
 
 @pytest.fixture

@@ -50,3 +50,9 @@ def test_stages_of_several_experiments_are_counted_and_their_failures_named():
     ]
     lines = [" ".join(line.split()) for line in runlog.summary(events, {"Train": True, "Score": False})]
     assert lines == ["Train ran 2 times, 3.0 s", "Score failed", "failed: Score of row-2: no memory"]
+    events.append(event("start", "Train", experiment="row-3"))
+    lines = [" ".join(line.split()) for line in runlog.summary(events, {"Train": False, "Score": False})]
+    assert lines[0] == "Train not finished 2 times, 3.0 s"
+    assert lines[-1].startswith("failed: Train of row-3: stopped in the middle"), (
+        "though others ran, and another failed"
+    )
