@@ -49,14 +49,13 @@ def corpus() -> tuple[dict[str, str], dict[str, list[str]]]:
 
 
 def theirs(captions: dict[str, str], references: dict[str, list[str]]) -> dict[str, float]:
-    """As COCO's evaluation does it, but without SPICE."""
+    """As COCO's evaluation does it, in its order, but without SPICE."""
     wanted = PTBTokenizer().tokenize({v: [{"caption": text} for text in of] for v, of in references.items()})
     made = PTBTokenizer().tokenize({v: [{"caption": text}] for v, text in captions.items()})
-    found = {}
-    for name, scorer in (("CIDEr", Cider()), ("METEOR", Meteor()), ("ROUGE-L", Rouge())):
-        found[name] = float(scorer.compute_score(wanted, made)[0])
-    bleu, _ = Bleu(4).compute_score(wanted, made, verbose=0)
-    return found | {f"BLEU-{i + 1}": value for i, value in enumerate(bleu)}
+    bleu, scorers = Bleu(4), {"METEOR": Meteor(), "ROUGE-L": Rouge(), "CIDEr": Cider()}
+    precisions, _ = bleu.compute_score(wanted, made, verbose=0)
+    found = {name: float(scorer.compute_score(wanted, made)[0]) for name, scorer in scorers.items()}
+    return found | {f"BLEU-{i + 1}": value for i, value in enumerate(precisions)}
 
 
 def main() -> None:

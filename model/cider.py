@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-import numpy as np
-from pycocoevalcap.cider import cider_scorer
-
+from model.consensus import Consensus, ngrams
 from model.java import clean
 from model.ptb import tokenize
 
@@ -17,20 +15,21 @@ Protocol = Literal["coco", "v2c"]
 class CiderScorer:
     """CIDEr of one caption a video, again and again against the same references, as validation needs it.
 
-    The references are tokenised and their document frequencies counted once.
+    The references are tokenised and their n-grams counted once.
     Arguments and errors as in `scoring.score`.
     """
 
     def __init__(self, references: Mapping[str, Sequence[str]], protocol: Protocol = "coco") -> None:
         self._videos = video_ids(references)
         self._protocol: Protocol = protocol
-        self._references = cider_references(tokenized([references[video] for video in self._videos], protocol))
+        groups = tokenized([references[video] for video in self._videos], protocol)
+        self._consensus = Consensus([[ngrams(text) for text in group] for group in groups])
 
     def score(self, captions: Mapping[str, str]) -> float:
         """CIDEr of the corpus, as a fraction; equal to `score(captions, references).corpus["CIDEr"]`."""
         check_same(captions, self._videos)
         rows = tokenized([[captions[video]] for video in self._videos], self._protocol)
-        return float(cider(self._references, [row[0] for row in rows])[0])
+        return float(self._consensus.score([ngrams(row[0]) for row in rows])[0])
 
 
 def video_ids(references: Mapping[str, Sequence[str]]) -> list[str]:
@@ -72,19 +71,3 @@ def tokenized(rows: Sequence[Sequence[str]], protocol: Protocol) -> list[list[st
     else:
         raise ValueError(f"protocol is {protocol!r}, must be 'coco' or 'v2c'")
     return [[next(done) for _ in row] for row in rows]
-
-
-def cider_references(groups: Sequence[Sequence[str]]) -> cider_scorer.CiderScorer:
-    """pycocoevalcap's scorer with references and their document frequencies, but no captions yet."""
-    scorer = cider_scorer.CiderScorer()
-    for group in groups:
-        scorer.cook_append(None, group)
-    scorer.compute_doc_freq()
-    return scorer
-
-
-def cider(scorer: cider_scorer.CiderScorer, tokens: Sequence[str]) -> tuple[float, list[float]]:
-    """CIDEr of the corpus and of each caption. `compute_score` would count the document frequencies once more."""
-    scorer.ctest = [cider_scorer.cook_test(caption) for caption in tokens]
-    each = scorer.compute_cider()
-    return np.mean(np.array(each)), each

@@ -8,12 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from pycocoevalcap.bleu.bleu_scorer import BleuScorer
+from pycocoevalcap.bleu.bleu_scorer import BleuScorer, cook_test
 from pycocoevalcap.rouge.rouge import Rouge
 
 from model.bootstrap import bleu_counts
-from model.cider import Protocol, check_same, cider, cider_references, tokenized, video_ids
+from model.cider import Protocol, check_same, tokenized, video_ids
 from model.config import METRICS
+from model.consensus import Consensus, Counts, ngrams
 from model.meteor import Meteor
 
 
@@ -66,10 +67,9 @@ def score(
         running = thread.submit(meteor.score, tokens, groups)
         made = {video: [caption] for video, caption in zip(videos, tokens, strict=True)}
         rouge = Rouge().compute_score(dict(zip(videos, groups, strict=True)), made)
-        consensus = cider(cider_references(groups), tokens)
-        bleu = BleuScorer(n=4)
-        for pair in zip(tokens, groups, strict=True):
-            bleu += pair
+        counted = [[ngrams(text) for text in group] for group in groups]
+        consensus = Consensus(counted).score([ngrams(text) for text in tokens])
+        bleu = _bleu(tokens, counted)
         precisions = zip(*bleu.compute_score("closest"), strict=True)
         whole, each, statistics = running.result()
         results = [consensus, (whole, each), rouge, *precisions]
@@ -82,3 +82,14 @@ def score(
             for i, video in enumerate(videos)
         },
     )
+
+
+def _bleu(captions: Sequence[str], references: Sequence[Sequence[Counts]]) -> BleuScorer:
+    """pycocoevalcap's scorer, given n-grams as it would count them itself, but only those that a caption can match."""
+    scorer = BleuScorer(n=4)
+    for caption, group in zip(captions, references, strict=True):
+        lengths = [sum(count for ngram, count in counts.items() if len(ngram) == 1) for counts in group]
+        most = {ngram: max(counts.get(ngram, 0) for counts in group) for ngram in ngrams(caption)}
+        scorer.crefs.append((lengths, most))
+        scorer.ctest.append(cook_test(caption, scorer.crefs[-1]))
+    return scorer
