@@ -407,29 +407,13 @@ class Table(Sweep):
             for seed in range(base.train.seed, base.train.seed + self.seeds)
         }
 
-    def found(self) -> dict[str, list[dict]]:
-        """scores.json of every seed that is done, by row."""
+    def texts(self, done: dict[str, Pipeline]) -> dict[str, str]:
         from extract.table import load_json
-
-        found: dict[str, list[dict]] = {}
-        for name, root in self.done().items():
-            scores = load_json(root.last.payload() / "scores.json")
-            found.setdefault(name.rpartition("-seed")[0], []).append(scores)
-        return found
-
-    def text(self, suffix: str) -> str:
         from model.tables import as_csv, markdown
 
-        found = self.found()
-        if suffix == ".csv" or not found:
-            return as_csv(self.table, found)
-        first = next(iter(found.values()))[0]
-        of = f"{self.experiments[0].config.data.kind}, {first['videos']} videos of the {first['split']} split"
-        of += f", protocol {first['protocol']}" + (f", with {self.override}" if self.override else "")
-        return markdown(self.table, found, of)
-
-    def results(self) -> str:
-        return f"\n{self.text('.md')}\nResults: {self.folder / self.file_name()}.md and .csv"
-
-    def unfinished(self) -> str:
-        return f"\nSo far:\n{self.text('.md')}\n" if self.done() else ""
+        found: dict[str, list[dict]] = {}
+        for name, root in done.items():
+            scores = load_json(root.last.payload() / "scores.json")
+            found.setdefault(name.rpartition("-seed")[0], []).append(scores)
+        data = self.experiments[0].config.data.kind + (f", with {self.override}" if self.override else "")
+        return {".md": markdown(self.table, found, data), ".csv": as_csv(self.table, found)}

@@ -78,12 +78,15 @@ def figures(found: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
     return shown
 
 
-def markdown(table: Table, found: Found, of: str) -> str:
+def markdown(table: Table, found: Found, data: str) -> str:
     """The table as Markdown: for each metric that the paper gives, ours (mean ± deviation over seeds) and the paper's.
 
     Args:
-        of: what our figures were measured on.
+        found: at least one row's.
+        data: what our figures were measured on.
     """
+    first = next(iter(found.values()))[0]
+    of = f"{data}, {first['videos']} videos of the {first['split']} split, protocol {first['protocol']}"
     shown = {name: figures(scores) for name, scores in found.items()}
     seeds = max(len(scores) for scores in found.values())
     compared = [metric for metric in METRICS if any(metric in row.paper for row in table.rows)]

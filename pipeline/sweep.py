@@ -60,17 +60,19 @@ class Sweep(luigi.Task):
         """The experiments: what each is called, and what it changes of the config, as an override."""
         raise NotImplementedError
 
-    def text(self, suffix: str) -> str:
-        """What came of the experiments, for the file of that suffix; only of those that are complete."""
+    def texts(self, done: dict[str, Root]) -> dict[str, str]:
+        """What came of the experiments that are done, by the suffix of the file that shows it."""
         raise NotImplementedError
 
     def results(self) -> str:
-        """What a person sees at the end of a run that did all."""
-        raise NotImplementedError
+        """What a person sees at the end of a run that did all: the first of the files."""
+        shown = self._file(self.suffixes[0])
+        return f"\n{_read(shown)}\nResults: {shown}" + "".join(f", {suffix}" for suffix in self.suffixes[1:])
 
     def unfinished(self) -> str:
         """What a person sees of a run that did not."""
-        return ""
+        done = self.done()
+        return f"\nSo far:\n{self.texts(done)[self.suffixes[0]]}\n" if done else ""
 
     def done(self) -> dict[str, Root]:
         """The experiments that are complete."""
@@ -98,18 +100,17 @@ class Sweep(luigi.Task):
         return list(self.roots.values())
 
     def complete(self) -> bool:
-        if len(self.done()) < len(self.roots):
+        done = self.done()
+        if len(done) < len(self.roots):
             return False
-        return all(_read(self._file(suffix)) == self.text(suffix) for suffix in self.suffixes)
+        return all(_read(self._file(suffix)) == text for suffix, text in self.texts(done).items())
 
     def run(self) -> None:
-        for experiment in self.experiments:
-            experiment.forget()
         self.folder.mkdir(parents=True, exist_ok=True)
-        for suffix in self.suffixes:
+        for suffix, text in self.texts(self.done()).items():
             file = self._file(suffix)
             work = file.with_name(f".{file.name}.{publish.unique()}")
-            work.write_text(self.text(suffix), encoding="utf-8")
+            work.write_text(text, encoding="utf-8")
             os.replace(work, file)
 
     def on_failure(self, exception: Exception) -> str:

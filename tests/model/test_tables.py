@@ -17,14 +17,16 @@ TABLE = Table.model_validate({"title": "Table 9", "rows": ROWS})
 
 def scores(cider: float, right: float) -> dict:
     told = {"seen": {"clips": 3, "all": right}}
-    return dict.fromkeys(METRICS, 0.25) | {"CIDEr": cider, "told_right": told}
+    head = {"videos": 3, "split": "test", "protocol": "coco"}
+    return dict.fromkeys(METRICS, 0.25) | {"CIDEr": cider, "told_right": told, **head}
 
 
 def test_figures_are_means_and_deviations_of_seeds_in_percent():
     text = markdown(TABLE, {"ours": [scores(0.5, 0.0), scores(0.7, 1.0)]}, "mine")
     lines = text.splitlines()
     assert lines[0] == (
-        "**Table 9.** Ours: mine; mean ± standard deviation of 2 training seeds. Paper: MSR-VTT. All in percent."
+        "**Table 9.** Ours: mine, 3 videos of the test split, protocol coco; mean ± standard deviation of 2 training "
+        "seeds. Paper: MSR-VTT. All in percent."
     )
     assert lines[2] == "| | CIDEr | paper | METEOR | paper | all right, seen |"
     assert lines[4] == "| others | – | 50.0 | – | – | – |"
