@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import ClassVar
@@ -24,6 +25,8 @@ class Sweep(luigi.Task):
     """The root task of one experiment."""
     common: ClassVar[str] = ""
     """What all experiments change of the config, as an override."""
+    suffixes: ClassVar[tuple[str, ...]]
+    """Of the files that show what came of the experiments."""
 
     config = luigi.Parameter(description="the config file that the experiments start from")
     override = luigi.Parameter(default="", description='changes in all of them: "train.epochs=3"')
@@ -43,10 +46,8 @@ class Sweep(luigi.Task):
         console.begin(self, self.experiments, self.results, self.unfinished)
         if console.is_asked_for(self) and not self.complete():  # a table of other figures would pass for this one
             for suffix in self.suffixes:
-                self._file(suffix).unlink(missing_ok=True)
-
-    suffixes: ClassVar[tuple[str, ...]]
-    """Of the files that show what came of the experiments."""
+                with contextlib.suppress(OSError):  # `run` meets it, too, and reports it
+                    self._file(suffix).unlink()
 
     def title(self) -> str:
         """What the names of its experiments end in."""

@@ -112,6 +112,13 @@ def test_a_table_s_row_is_the_demo_itself_beside_the_paper_s(demo):
     file.write_text("harmed")
     assert luigi(demo.artifacts, *arguments, root="Table").ran() == set()
     assert file.read_text() == whole
+    shutil.rmtree(file.parent)
+    file.parent.write_text("in the way")
+    run = luigi(demo.artifacts, *arguments, root="Table")
+    file.parent.unlink()
+    assert run.status == 1
+    assert "failed: Table: the results can't be shown ([Errno 17] File exists" in run.output
+    assert "So far:\n**Table 1" in run.output
 
 
 def test_two_experiments_are_compared(demo):
