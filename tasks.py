@@ -5,6 +5,9 @@
     videos ───┘          ├─ CaptionFeatures: plan → EmbedCaptionsShard … ─────────────┼─ Train ─ Caption ─ Score
     ToyClip ──┄ (demo)   └─ Vocabulary ───────────────────────────────────────────────┘             └─ Report ─ Pipeline
 
+Score also needs References (of the Corpus), and the captions of controls, which are trained beside the model. `Table`
+is several experiments at once.
+
 A stage says which function `makes` its result, what that `reads` of the config, and what it `needs` of other stages.
 This file is imported where nothing may load torch: the functions' modules are imported when they run.
 """
