@@ -167,7 +167,10 @@ def report_at_exit(
                 changed[code_changed(experiment)] = True
                 for stage, complete in _reached(experiment, good).items():
                     reached[stage] = reached.get(stage, True) and complete
-            print("\n".join(["", *runlog.summary([*events, *warnings], reached), *filter(None, changed)]))
+            lines = runlog.summary([*events, *warnings], reached)
+            if not good and not any(line.startswith("failed: ") for line in lines):
+                lines.append("failed: no stage says why; a process may have been stopped, or have run out of memory")
+            print("\n".join(["", *lines, *filter(None, changed)]))
             print(results() if good else f"{partial()}Not done. The same command goes on where this run stopped.")
         except Exception:
             traceback.print_exc()

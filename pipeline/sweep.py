@@ -73,7 +73,8 @@ class Sweep(luigi.Task):
     def unfinished(self) -> str:
         """What a person sees of a run that did not."""
         done = self.done()
-        return f"\nSo far:\n{self.texts(done)[self.suffixes[0]]}\n" if done else ""
+        table = f"\nSo far:\n{self.texts(done)[self.suffixes[0]]}\n" if done else ""
+        return f"{table}not done: {', '.join(name for name in self.roots if name not in done)}\n"
 
     def done(self) -> dict[str, Root]:
         """The experiments that are complete."""
