@@ -29,10 +29,15 @@ def compare(first: Path, second: Path, metric: str = "CIDEr", most: int = 10) ->
     """
     try:
         one, two = (_results(folder) for folder in (first, second))
-        _check_comparable(one["scores"], two["scores"], first, second)
         a, b = one["video_scores"]["caption"], two["video_scores"]["caption"]
+        for what in ("split", "protocol"):
+            if one["scores"][what] != two["scores"][what]:
+                values = f"{one['scores'][what]} in {first}, {two['scores'][what]} in {second}"
+                raise ValueError(f"not comparable: {what} is {values}")
         if alone := sorted(a.keys() ^ b.keys()):
             raise ValueError(f"not comparable: {len(alone)} videos are scored in one only, such as {alone[0]}")
+        if one["scores"]["references"] != two["scores"]["references"]:
+            raise ValueError(f"not comparable: {first} and {second} were scored against different references")
         aspects = {
             aspect: _differences(one["scores"]["aspects"][aspect], two["scores"]["aspects"][aspect], c, d)
             for aspect, c in one["video_scores"].items()
@@ -58,14 +63,6 @@ def compare(first: Path, second: Path, metric: str = "CIDEr", most: int = 10) ->
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         said = f"{first} or {second}: its .json files are not as an experiment writes them now ({error!r})"
         raise ValueError(f"{said}: run the experiments again") from None
-
-
-def _check_comparable(one: Mapping, two: Mapping, first: Path, second: Path) -> None:
-    for what in ("split", "protocol"):
-        if one[what] != two[what]:
-            raise ValueError(f"not comparable: {what} is {one[what]} in {first}, {two[what]} in {second}")
-    if one["references"] != two["references"] and one["videos"] == two["videos"]:
-        raise ValueError(f"not comparable: {first} and {second} were scored against different references")
 
 
 def _differences(one: Mapping, two: Mapping, a: VideoScores, b: VideoScores) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,7 +10,8 @@ from extract.config import How, Section, What
 
 Aspect = Literal["intention", "effect", "attribute"]
 ASPECTS = ("intention", "effect", "attribute")
-METRICS = ("CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4")
+Metric = Literal["CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
 Control = Literal["one_frame", "shuffled_frames", "no_subdecoders", "no_distillation"]
 CONTROLS: dict[Control, dict[str, Any]] = {
     "one_frame": {"fusion.frames": "one"},

@@ -9,13 +9,12 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from model.config import METRICS
+from model.config import METRICS, Metric
 
-Metric = Literal["CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"]
 Sections = dict[str, dict[str, Any]]
 
 
