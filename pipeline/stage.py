@@ -6,6 +6,7 @@ outside (`sources()`), and which function `makes` its result: `function(folder, 
 
 from __future__ import annotations
 
+import errno
 import json
 import platform
 import re
@@ -26,6 +27,7 @@ from pipeline.config import BaseConfig, View, changed
 from pipeline.experiment import Experiment, ExperimentParameter
 from pipeline.keys import canonical, code_digest, digest, file_digest
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Need = tuple[type["Stage"], str]  # a stage, and the part of its result (a file, a split)
 
 
@@ -106,6 +108,11 @@ class Stage(luigi.Task):
         jobs.write(self.experiment)
 
     def on_failure(self, exception: Exception) -> str:
+        if isinstance(exception, OSError) and exception.errno in FULL:
+            said = (
+                f"there is no room in {self.artifacts.root} ({exception.strerror}): make some, or name another folder"
+            )
+            exception = ValueError(f"{said} by VIDEOCAP_ARTIFACTS or [pipeline] artifacts, and run again")
         # an error with a message for a person needs no traceback in the last lines; the log keeps it
         reason = f"{type(exception).__name__}: {exception}" if not isinstance(exception, ValueError) else str(exception)
         self.log("failed", reason=reason, traceback=traceback.format_exc())

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from luigi_runs import TINY, Run, environment, kill_once_in_each, luigi
+from luigi_runs import LUIGI, TINY, Run, environment, kill_once_in_each, luigi
 
 import tasks
 
@@ -215,6 +215,16 @@ def test_a_failing_stage_is_named_in_the_last_lines_and_the_status_is_not_0(tmp_
     assert run.outcome("EmbedFramesShard") == "failed"
     assert run.outcome("Train") == "not reached"
     assert "failed: EmbedFramesShard: there is no device 'cuda:9'" in "".join(run.output.splitlines()[-3:])
+
+
+def test_where_there_is_no_room_it_says_so_and_goes_on_when_there_is(demo):
+    command = [*LUIGI, "Pipeline", "--override", f"{TINY} score.protocol=v2c experiment.name=full"]
+    limited = ["bash", "-c", 'ulimit -f 100; exec "$@"', "bash", *command]  # no file over 100 KiB
+    options = {"env": environment(demo.artifacts), "capture_output": True, "text": True, "check": False}
+    done = subprocess.run(limited, **options)
+    assert done.returncode == 1
+    assert f"failed: References: there is no room in {demo.artifacts} (File too large): make some, or" in done.stdout
+    assert subprocess.run(command, **options).returncode == 0
 
 
 def test_a_config_mistake_is_refused_before_anything_runs(tmp_path):
