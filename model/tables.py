@@ -91,7 +91,8 @@ def markdown(table: Table, found: Found, data: str) -> str:
     compared = [metric for metric in METRICS if any(metric in row.paper for row in table.rows)]
     own = [column for column in next(iter(shown.values())) if column not in METRICS]
     columns = [title for metric in compared for title in (metric, "paper")] + own
-    over = f"mean ± standard deviation of {seeds} training seeds" if seeds > 1 else "one training seed"
+    up_to = "up to " if any(len(scores) < seeds for scores in found.values()) else ""
+    over = f"mean ± standard deviation of {up_to}{seeds} training seeds" if seeds > 1 else "one training seed"
     lines = [f"**{table.title}.** Ours: {of}; {over}. Paper: MSR-VTT. All in percent.", ""]
     lines += ["| | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
     for row in table.rows:

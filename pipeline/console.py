@@ -128,8 +128,11 @@ def begin(
 
 def log_failure(experiment: Experiment, task: str, exception: Exception) -> None:
     """Let the last lines say that a task which only shows results has failed."""
-    reason = f"the results can't be shown ({exception}): see whether there is room, and who may write"
-    runlog.write(experiment.artifacts.root, "failed", task, reason=reason, traceback=traceback.format_exc())
+    if isinstance(exception, OSError):
+        reason = f"the results can't be shown ({exception}): see whether there is room, and who may write"
+    else:
+        reason = str(exception) if isinstance(exception, ValueError) else f"{type(exception).__name__}: {exception}"
+    runlog.write_failure(experiment.artifacts.root, task, reason)
 
 
 def share_cores() -> None:

@@ -225,7 +225,7 @@ class Gather(Stage):
         attempt = 0
         while not self.settled():
             if attempt == 0:
-                self.log("start", items=len(self.items()), why=sentence(self.reasons()))
+                self.log("start", items=len(self.items()), why=sentence(self.reasons()), waits=True)
                 self._announce()
                 jobs.write(self.experiment)
             if attempt == 100:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import sys
 import time
+import traceback
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 DIED = "stopped in the middle; if nobody did that, its process may have run out of memory"
@@ -26,17 +29,29 @@ def write(artifacts: Path, event: str, stage: str, **detail) -> None:
         os.close(file)
 
 
+def write_failure(artifacts: Path, stage: str, reason: str, **detail) -> None:
+    """Append `failed`, with the traceback of the exception at hand; where the disk is full, say it at once."""
+    try:
+        write(artifacts, "failed", stage, reason=reason, traceback=traceback.format_exc(), **detail)
+    except OSError:
+        print(f"failed: {stage}: {reason}", file=sys.stderr, flush=True)
+
+
 def log_path(artifacts: Path) -> Path:
     return artifacts / "logs" / f"{PROCESS}.jsonl"
 
 
 def read(artifacts: Path) -> list[dict]:
-    """This run's events so far; a line that a kill cut short is left out."""
+    """This run's events so far; a line that a kill or a full disk cut short is left out."""
     try:
         lines = log_path(artifacts).read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:
         return []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    events = []
+    for line in lines:
+        with suppress(ValueError):
+            events.append(json.loads(line))
+    return events
 
 
 def summary(events: list[dict], stages: dict[str, bool]) -> list[str]:
@@ -71,6 +86,8 @@ def summary(events: list[dict], stages: dict[str, bool]) -> list[str]:
     told = {event.get("experiment") for event in events if event["event"] == "failed"}
     for stage, complete in stages.items():
         died = _died([event for event in events if event["stage"] == stage]) if not complete else []
+        # a gather waits for packs, which may be shared: what failed there says why
+        died = [event for event in died if not (event.get("waits") and told)]
         lines += [f"failed: {_where(e, several)}: {DIED}" for e in died if e.get("experiment") not in told]
     return lines
 

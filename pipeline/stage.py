@@ -12,7 +12,6 @@ import platform
 import re
 import shutil
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module, metadata
@@ -115,7 +114,8 @@ class Stage(luigi.Task):
             exception = ValueError(f"{said} by VIDEOCAP_ARTIFACTS or [pipeline] artifacts, and run again")
         # an error with a message for a person needs no traceback in the last lines; the log keeps it
         reason = f"{type(exception).__name__}: {exception}" if not isinstance(exception, ValueError) else str(exception)
-        self.log("failed", reason=reason, traceback=traceback.format_exc())
+        name = self.experiment.config.experiment.name
+        runlog.write_failure(self.artifacts.root, self.name, reason, experiment=name)
         return super().on_failure(exception)
 
     # -- the key

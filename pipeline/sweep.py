@@ -108,8 +108,11 @@ class Sweep(luigi.Task):
         return all(_read(self._file(suffix)) == text for suffix, text in self.texts(done).items())
 
     def run(self) -> None:
+        done = self.done()
+        if open_ones := ", ".join(name for name in self.roots if name not in done):
+            raise ValueError(f"the results of {open_ones} have changed while this ran; run the same command again")
         self.folder.mkdir(parents=True, exist_ok=True)
-        for suffix, text in self.texts(self.done()).items():
+        for suffix, text in self.texts(done).items():
             file = self._file(suffix)
             work = file.with_name(f".{file.name}.{publish.unique()}")
             work.write_text(text, encoding="utf-8")

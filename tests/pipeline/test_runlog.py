@@ -36,6 +36,23 @@ def test_each_stage_has_one_line_and_failures_come_last():
     ]
 
 
+def test_a_gather_that_waited_for_what_failed_under_another_experiment_did_not_die():
+    events = [
+        event("start", "FrameFeatures", experiment="row-1", waits=True),
+        event("failed", "DecodeShard", reason="no such device", experiment="row-2"),
+    ]
+    lines = runlog.summary(events, {"DecodeShard": False, "FrameFeatures": False})
+    assert [line for line in lines if line.startswith("failed")] == ["failed: DecodeShard of row-2: no such device"]
+
+
+def test_lines_that_ran_into_each_other_are_left_out(tmp_path):
+    runlog.write(tmp_path, "ran", "Corpus")
+    with open(runlog.log_path(tmp_path), "a") as file:
+        file.write('{"event": "cut{"event": "ran"}\n')
+    runlog.write(tmp_path, "ran", "Train")
+    assert [found["stage"] for found in runlog.read(tmp_path) if "stage" in found][-2:] == ["Corpus", "Train"]
+
+
 def test_a_stage_whose_process_died_is_named():
     lines = runlog.summary([event("start", "Train")], {"Train": False})
     assert "not finished" in lines[0]
