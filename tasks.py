@@ -356,7 +356,8 @@ class Pipeline(Root):
     sections = Config
     config = luigi.Parameter(default=str(DEFAULT_CONFIG), description="the experiment's config file")
 
-    def stages(self, config: Config) -> tuple[type[Stage], ...]:
+    @staticmethod
+    def stages(config: Config) -> tuple[type[Stage], ...]:
         toyclip = "toyclip" in (config.encoder.weights, config.text_encoder.weights)
         imported = config.data.features is not None
         left_out = {ToyWorld: config.data.kind != "toyworld", ToyClip: not toyclip, ForeignShard: not imported}

@@ -17,9 +17,9 @@ from rich.table import Column, Table
 
 import tasks
 from extract.config import MODELS, NAME
-from pipeline import foreign, garbage, jobs, verify
+from pipeline import foreign, garbage, jobs, places, sharing, verify
 from pipeline.config import load
-from pipeline.experiment import artifacts_of
+from pipeline.experiment import Experiment, artifacts_of
 from pipeline.pack import Pack
 from pipeline.stores import Store
 
@@ -40,6 +40,18 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--recompute", type=count, default=0, metavar="N", help="make N items of each again, too")
     command.add_argument("--override", default="", help="changes to the config, for --recompute")
     command.set_defaults(run=verify_stores)
+    of_place = argparse.ArgumentParser(add_help=False, parents=[of_config])
+    of_place.add_argument("place", metavar="URL", help="a folder, s3://bucket/folder, or what else fsspec opens")
+    of_place.add_argument("--override", default="", help='changes to the config: "decode.frames=12"')
+    of_place.add_argument("--stages", nargs="+", default=(), metavar="STAGE", help="by default all features")
+    of_place.add_argument("--dry-run", action="store_true", help="only say what would travel")
+    of_place.add_argument("--json", action="store_true", help="for programs")
+    command = commands.add_parser(
+        "push", parents=[of_place], help="copy features, or other results, to where others are"
+    )
+    command.set_defaults(run=share, pull=False)
+    command = commands.add_parser("pull", parents=[of_place], help="copy from there what is lacking here, checked")
+    command.set_defaults(run=share, pull=True)
     command = commands.add_parser("export", parents=[of_config], help="write features in the formats of other code")
     command.add_argument("folders", nargs=1, metavar="STORE", help="a folder, or a name that ls tells")
     command.add_argument("place", type=Path, metavar="PLACE", help="FILE.hdf5, or a folder for an .npy file a video")
@@ -138,9 +150,10 @@ def printable(text: str) -> str:
 
 def verify_stores(chosen: argparse.Namespace) -> int:
     """Check stores, and say what is wrong with them."""
-    from extract.verify import check_shard, differs
+    from extract.verify import check_shard, differs, measurer
 
     verdicts = verify.verify(store_folders(chosen), check_shard)
+    verify.compare_copies(verdicts, measurer())
     if chosen.recompute:
         # a `how` field, in no key: the contract on values is a tolerance to fp32
         override = f"{chosen.override} encoder.precision=fp32 encoder.compile=false"
@@ -160,6 +173,40 @@ def verify_stores(chosen: argparse.Namespace) -> int:
         why = "nothing was recomputed: name by --config and --override the experiment that made a store"
         print(f"{why}\n" * unproven, end="")
     return 1 if unproven or any(verdict.problems for verdict in verdicts) else 0
+
+
+def share(chosen: argparse.Namespace) -> int:
+    """Push or pull, and say what travelled; what could not is named, and the rest goes on."""
+    from extract.verify import check_arrived
+
+    config = load(tasks.Config, Path(chosen.config), chosen.override)
+    experiment = Experiment(config, tasks.Pipeline.stages(config))
+    there = places.place_of(chosen.place)
+    if chosen.pull:
+        found = sharing.pull(experiment, chosen.stages, there, check_arrived, chosen.dry_run)
+    else:
+        found = sharing.push(experiment, chosen.stages, there, chosen.dry_run)
+    rows = []
+    for sent in found:
+        rows.append(vars(sent))
+        if not chosen.json:
+            print(sent_text(sent, chosen.dry_run), flush=True)
+        lines = [f"{sent.stage}: {line}" for line in sent.notes + sent.problems]
+        print("".join(f"{printable(line)}\n" for line in lines), file=sys.stderr, end="", flush=True)
+    print(json.dumps(rows, indent=1) + "\n" if chosen.json else "", end="")
+    return 1 if any(row["problems"] for row in rows) else 0
+
+
+def sent_text(sent: sharing.Sent, dry_run: bool) -> str:
+    """What travelled of a stage, in a line."""
+    stage = getattr(tasks, sent.stage)
+    packs = issubclass(stage, Pack)
+    files = shards(sent.files) + f", {sent.items} {stage.holds[0]}" if packs else f"{sent.files} files"
+    there = f"; there already: {shards(sent.there) if packs else 'the result'}" if sent.there else ""
+    done = (
+        f"{'to be copied' if dry_run else 'copied'}: {files}, {decimal(sent.size)}" if sent.files else "nothing to copy"
+    )
+    return f"{sent.stage}: {done}{there}"
 
 
 def export_store(chosen: argparse.Namespace) -> int:

@@ -19,6 +19,12 @@ from pathlib import Path
 from typing import IO, Any
 
 
+MOST_JSON = 1 << 30
+"""Bytes of a JSON file: the record of a gather of a million items has 300 MB."""
+MOST_MANIFEST = 64 << 20
+"""Bytes of a manifest: one of 33,000 captions has 7 MB, and in memory JSON takes up to twenty times as much."""
+
+
 def unique() -> str:
     """A name that no other process draws (not from `random`, which may be seeded)."""
     return uuid.uuid4().hex
@@ -33,19 +39,26 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def read_json(path: Path) -> Any | None:
-    """The JSON in a file; None if the file is not there or damaged."""
+def read_json(path: Path, most: int = MOST_JSON) -> Any | None:
+    """The JSON in a file of at most so many bytes; None if the file is not there, a link or damaged."""
     try:
-        # a stranger's folder may hold what is waited for without end
-        return json.loads(Path(path).read_bytes()) if stat.S_ISREG(os.stat(path).st_mode) else None
+        found = os.lstat(path)
+        # a stranger's folder may hold what is waited for without end, and links out of it
+        plain = stat.S_ISREG(found.st_mode) and found.st_size <= most
+        return json.loads(Path(path).read_bytes()) if plain else None
     except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
+
+
+def json_text(value: Any) -> str:
+    """A value as it is written everywhere."""
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
 def _write_aside(path: Path, value: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{unique()}")
-    aside.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.write_text(json_text(value), encoding="utf-8")
     sync(aside)
     return aside
 

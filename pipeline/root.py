@@ -35,7 +35,8 @@ class Root(luigi.Task):
         self.task_id = f"{self.task_family}_{self.name}_{self.last.id}"
         console.begin(self, [self.experiment], self.results)
 
-    def stages(self, config: BaseConfig) -> tuple[type[Stage], ...]:
+    @staticmethod
+    def stages(config: BaseConfig) -> tuple[type[Stage], ...]:
         """The stages that an experiment of this config has, in order."""
         raise NotImplementedError
 

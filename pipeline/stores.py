@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import publish
-from pipeline.keys import digest, file_digest
+from pipeline.keys import canonical, digest, file_digest
 from pipeline.publish import is_made, is_recipe
 
 Item = tuple[str, str]
 MOST_PACKS = 300  # Luigi's cost of pending tasks is quadratic
+MOST_BRACKETS = 500  # in a recipe, and in what tells how something was made: no deeper do they nest
 
 
 @dataclass
@@ -57,9 +58,13 @@ class Store:
     @classmethod
     def open(cls, folder: Path) -> Store | None:
         """The store in a folder, or None if the folder does not say of what spec."""
-        about = publish.read_json(folder / "store.json")
+        about = publish.read_json(folder / "store.json", publish.MOST_MANIFEST)
         spec = about.get("spec") if isinstance(about, dict) else None
-        return cls(folder, spec) if is_recipe(spec) else None
+        return cls(folder, spec) if is_recipe(spec) and is_plain(spec) else None
+
+    def about_spec(self) -> dict[str, Any]:
+        """What `store.json` says."""
+        return {"format": "clip4videocap-store", "spec": self.spec}
 
     def manifests(self) -> dict[str, dict]:
         """The manifests of all shards, by their file's name."""
@@ -141,7 +146,7 @@ class Store:
     def _manifest(self, name: str) -> dict | None:
         """Manifests never change once they are there, so each is read once."""
         if name not in self._known:
-            there = publish.read_json(self.folder / name)
+            there = publish.read_json(self.folder / name, publish.MOST_MANIFEST)
             if not self._is_of_shard(there, name):
                 return None
             self._known[name] = there
@@ -163,8 +168,8 @@ class Store:
         "provenance": {…}}.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        about = {"format": "clip4videocap-store", "spec": self.spec}
-        publish.publish_json(self.folder / "store.json", about, lambda _: Store.open(self.folder) is not None)
+        place = self.folder / "store.json"
+        publish.publish_json(place, self.about_spec(), lambda _: Store.open(self.folder) is not None)
         key = self.shard_key(items, retry)
         payload = self.folder / f"{key}-{publish.unique()}.h5"
         work = payload.with_name(f".{payload.name}")
@@ -252,19 +257,44 @@ def _may_be_manifest(name: str) -> bool:
 
 def _is_manifest(value: object, name: str) -> bool:
     """Whether a file of this name says what a shard's manifest must say: nothing else is believed or deleted."""
-    texts, lists = ("key", "spec", "payload", "content", "sha256"), ("digests", "failures")
+    texts, lists = ("key", "spec", "payload", "content"), ("digests", "failures")
     return (
         is_made(value)
         and all(isinstance(value.get(name), str) for name in texts)
         and all(isinstance(value.get(name), list) for name in lists)
-        and isinstance(value.get("size"), int)
+        and is_payload(value)
         and name == f"{value['key']}.json"
         and re.fullmatch("[0-9a-f]{64}", value["key"]) is not None
         and re.fullmatch(value["key"] + r"-[0-9a-f]{32}\.h5", value["payload"]) is not None
         and all(isinstance(digest, str) for digest in value["digests"])
+        and value.get("items") in (None, len(value["digests"]))
         and _are_ids(value.get("ids"), len(value["digests"]))
         and all(_is_failure(failure) for failure in value["failures"])
+        and is_plain(value["provenance"])
     )
+
+
+def is_payload(value: object) -> bool:
+    """Whether a value tells a file's size and sha256."""
+    return (
+        isinstance(value, dict)
+        and _is_count(value.get("size"))
+        and isinstance(value.get("sha256"), str)
+        and re.fullmatch("[0-9a-f]{64}", value["sha256"]) is not None
+    )
+
+
+def is_plain(value: object) -> bool:
+    """Whether a value from JSON can be shown, compared and digested: JSON may nest without end, and hold NaN."""
+    try:
+        text = canonical(value).encode()  # which half a surrogate pair can't be
+    except (ValueError, RecursionError):
+        return False
+    return text.count(b"[") + text.count(b"{") <= MOST_BRACKETS
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
 
 
 def _are_ids(value: object, count: int) -> bool:
@@ -277,5 +307,5 @@ def _is_failure(value: object) -> bool:
     return (
         isinstance(value, dict)
         and all(isinstance(value.get(name), str) for name in ("id", "digest", "reason"))
-        and isinstance(value.get("retry"), int)
+        and _is_count(value.get("retry"))
     )

@@ -1,0 +1,103 @@
+"""Pushing a store to a folder and pulling it from there, checks included, against copying its files.
+
+    python benchmarks/sharing.py [--shards 16] [--megabytes 128] [--rounds 5]
+
+Prints the speed of `videocap store push` and `pull`, in process, over that of `shutil.copyfile` of the same shards. The
+sides take turns, each writes to a folder that is empty; medians of the rounds. The shards are in the system's cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import tasks
+from extract import shard_writer
+from extract.verify import check_arrived
+from pipeline import sharing
+from pipeline.config import load
+from pipeline.experiment import Experiment
+from pipeline.places import Folder
+from pipeline.stores import Store
+
+WIDTH = 512
+
+
+def experiment_in(folder: Path) -> Experiment:
+    """An experiment whose artifacts are in a folder. Its specs need no file: the weights are OpenAI's."""
+    override = f"encoder.weights=ViT-B/16 text_encoder.weights=ViT-B/16 encoder.pixels=224 pipeline.artifacts={folder}"
+    config = load(tasks.Config, tasks.DEFAULT_CONFIG, override)
+    return Experiment(config, tasks.Pipeline.stages(config))
+
+
+def fill(store: Store, shards: int, megabytes: int) -> None:
+    """Publish shards of that size, of 128 videos each."""
+    rng = np.random.default_rng(0)
+    rows = megabytes * (1 << 20) // (2 * WIDTH * 128)
+    for number in range(shards):
+        items = [(f"video{n}", hashlib.sha256(f"{number} {n}".encode()).hexdigest()) for n in range(128)]
+        values = [rng.random((rows, WIDTH), np.float32).astype(np.float16) for _ in items]
+
+        def write(path: Path, key: str, items: list = items, values: list = values) -> dict:
+            info = shard_writer.write(path, items=items, arrays=values, times=None, spec=store.spec, key=key)
+            return {"digests": [d for _, d in items], "failures": [], "content": info.content, "provenance": {}}
+
+        store.publish_shard(items, 0, write, {})
+
+
+def seconds(work: Callable[[], object], folder: Path) -> float:
+    """Time of work that fills a folder, which is deleted again."""
+    started = time.perf_counter()
+    work()
+    taken = time.perf_counter() - started
+    shutil.rmtree(folder)
+    return taken
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--shards", type=int, default=16)
+    parser.add_argument("--megabytes", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=5)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=".") as temporary:
+        folder = Path(temporary).absolute()
+        here, elsewhere = experiment_in(folder / "here"), experiment_in(folder / "elsewhere")
+        store = tasks.EmbedFramesShard.of(here).store
+        fill(store, chosen.shards, chosen.megabytes)
+
+        def copy() -> None:
+            (folder / "copied").mkdir()
+            for path in store.folder.glob("*.h5"):
+                shutil.copyfile(path, folder / "copied" / path.name)
+
+        def push() -> None:
+            sent = list(sharing.push(here, ["EmbedFramesShard"], Folder(folder / "team")))
+            assert sent[0].files == chosen.shards, sent
+
+        def pull() -> None:
+            place = Folder(here.artifacts.root)
+            sent = list(sharing.pull(elsewhere, ["EmbedFramesShard"], place, check_arrived))
+            assert sent[0].files == chosen.shards, sent
+
+        sides = {"copied": copy, "team": push, "elsewhere": pull}
+        times: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(chosen.rounds + 1):
+            for name, work in sides.items():
+                elsewhere.stores.clear()
+                times[name].append(seconds(work, folder / name))
+        median = {name: statistics.median(taken[1:]) for name, taken in times.items()}
+    print(f"push to a folder, over shutil.copyfile:   {median['copied'] / median['team']:.2f}")
+    print(f"pull from a folder, over shutil.copyfile: {median['copied'] / median['elsewhere']:.2f}")
+
+
+if __name__ == "__main__":
+    main()
