@@ -31,10 +31,16 @@ import numpy as np
 
 FORMAT, FORMAT_VERSION = "clip4videocap-shard", 1
 DATASETS = ("ids", "digests", "offsets", "values", "times")
+ATTRIBUTES = {"format_version": int, "spec": str, "key": str, "content": str}  # beside `format`
 DIGEST = re.compile(r"[0-9a-f]{64}")
 CURE = "delete it, and the next run makes it anew; what was imported, import again"
 PIECE = 1 << 20
 """Bytes, but at least a row, that checking reads at once, and up to which small items are joined to be written."""
+# A file may claim what it likes: sparse, it claims gigabytes and has kilobytes.
+MOST_TABLES = 1 << 30  # bytes of ids, digests, offsets and times together, which opening reads
+MOST_ROW = 256 << 20  # bytes of a row
+MOST_BESIDE = 1 << 20  # bytes of the file that are of no dataset: HDF5's own, and the attributes
+MOST_BRACKETS = 500  # in a spec: no deeper does it nest, or comparing it would fail
 
 
 class DamagedShard(ValueError):
@@ -84,11 +90,14 @@ class Shard:
         self.path = Path(path).absolute()
         self._file: _File | None = None
         with _NameDamage(self.path):
-            if not stat.S_ISREG(os.stat(self.path).st_mode):
+            found = os.lstat(self.path)
+            if stat.S_ISLNK(found.st_mode):
+                raise ValueError("it is a symbolic link, and none is followed out of a store")
+            if not stat.S_ISREG(found.st_mode):
                 raise ValueError("it is no regular file")
             # A published shard never changes, and locking fails on network file systems.
             with h5py.File(self.path, "r", locking=False) as file:
-                self._read_structure(file)
+                self._read_structure(file, found.st_size)
 
     def __enter__(self) -> Shard:
         return self
@@ -154,23 +163,22 @@ class Shard:
             if actual != self.content:
                 raise ValueError(f"its content has digest {actual[:12]}…, not {self.content[:12]}… as recorded")
 
-    def _read_structure(self, file: h5py.File) -> None:
-        """Raise ValueError unless the file holds the five datasets, plainly stored, and nothing else."""
-        names = ("format", "format_version", "spec", "key", "content")
-        attributes = {name: _attribute(file.id, name.encode()) for name in names}
-        if attributes["format"] != FORMAT:
-            raise ValueError(f"it is no feature shard: its `format` is not {FORMAT!r}")
-        if absent := [name for name, value in attributes.items() if value is None]:
-            raise ValueError(f"it has no attribute {', '.join(absent)}")
-        if attributes["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"it has format version {attributes['format_version']}; {FORMAT_VERSION} is known")
-        if len(file) != len(DATASETS):  # these and no others: each is asked for below
-            raise ValueError(f"it holds {', '.join(sorted(file))} instead of {', '.join(DATASETS)}")
+    def _read_structure(self, file: h5py.File, size: int) -> None:
+        """Raise ValueError unless a file of that size holds the five datasets, plainly stored, and nothing else."""
         if file.userblock_size:
             raise ValueError("something else comes before its content")
-        size = os.path.getsize(self.path)
+        if len(file) != len(DATASETS) or not all(file.id.links.exists(name.encode()) for name in DATASETS):
+            raise ValueError(f"it is no feature shard: it holds something else than {', '.join(DATASETS)}")
         datasets = {name: _dataset(file.id, name, size) for name in DATASETS}
-        types, shapes = ({name: found[part] for name, found in datasets.items()} for part in (1, 2))
+        types, shapes, spans = ({name: found[part] for name, found in datasets.items()} for part in (1, 2, 3))
+        _check_spans(spans, size)  # before the attributes: HDF5 reads whatever they claim
+        attributes = {name: _attribute(file.id, name.encode()) for name in ("format", *ATTRIBUTES)}
+        if attributes["format"] != FORMAT:
+            raise ValueError(f"it is no feature shard: its `format` is not {FORMAT!r}")
+        if wrong := [name for name, kind in ATTRIBUTES.items() if type(attributes[name]) is not kind]:
+            raise ValueError(f"it has no attribute {', '.join(wrong)}")
+        if attributes["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"it has format version {attributes['format_version']}; {FORMAT_VERSION} is known")
         text, rows, shape = h5py.check_string_dtype(types["ids"]), types["values"], shapes["values"]
         frames = rows == np.uint8 and len(shape) == 4 and shape[3] == 3
         if not (
@@ -184,11 +192,13 @@ class Shard:
             raise ValueError(f"its datasets have wrong types or shapes: {found}")
 
         self.key, self.content = attributes["key"], attributes["content"]
-        self.spec: dict = json.loads(attributes["spec"])
+        self.spec = _spec(attributes["spec"])
         self.dtype, self.row_shape = rows, shape[1:]
-        self._start = datasets["values"][0].get_offset() or 0  # none if there are no rows
+        self._start = spans["values"].start
         self._row_bytes = rows.itemsize * math.prod(shape[1:])
-        self._small = {name: _read(*datasets[name]) for name in DATASETS if name != "values"}
+        if self._row_bytes > MOST_ROW:
+            raise ValueError(f"a row claims {self._row_bytes} bytes, more than {MOST_ROW}")
+        self._small = {name: _read(*datasets[name][:3]) for name in DATASETS if name != "values"}
         self.offsets, self.times = self._small["offsets"], self._small["times"]
         self._bounds: list[int] = self.offsets.tolist()
         self.ids = tuple(name.decode() for name in self._small["ids"].tolist())
@@ -197,10 +207,14 @@ class Shard:
             raise ValueError("its offsets do not divide its rows")
         if self._small["digests"].tobytes().strip(b"0123456789abcdef"):
             raise ValueError("a digest is no sha256")
+        if "\0" in "".join(self.ids):
+            raise ValueError("an id holds a NUL")
 
 
-def _dataset(file: h5py.h5f.FileID, name: str, size: int) -> tuple[h5py.h5d.DatasetID, np.dtype, tuple[int, ...]]:
-    """A dataset that lies wholly and plainly in a file of that size, its type and shape.
+def _dataset(
+    file: h5py.h5f.FileID, name: str, size: int
+) -> tuple[h5py.h5d.DatasetID, np.dtype, tuple[int, ...], range]:
+    """A dataset that lies wholly and plainly in a file of that size, its type, its shape, and where its bytes lie.
 
     Raises ValueError or KeyError for any other. (Asked of HDF5 itself, because h5py's classes take five times as long.)
     """
@@ -217,7 +231,33 @@ def _dataset(file: h5py.h5f.FileID, name: str, size: int) -> tuple[h5py.h5d.Data
         raise ValueError(f"`{name}` claims {claimed} bytes of a file of {size}")
     if claimed and dataset.get_storage_size() != claimed:
         raise ValueError(f"`{name}` is not wholly there")
-    return dataset, dtype, shape
+    start = dataset.get_offset() if claimed else 0  # of nothing there is none
+    return dataset, dtype, shape, range(start, start + claimed)
+
+
+def _check_spans(spans: Mapping[str, range], size: int) -> None:
+    """Raise ValueError unless the datasets lie apart, fill a file of that size, and are not too large to be read."""
+    end = 0
+    for name in sorted(spans, key=lambda name: (spans[name].start, spans[name].stop)):
+        if spans[name].start < end:
+            raise ValueError(f"`{name}` lies where another dataset does")
+        end = spans[name].stop
+    claimed = sum(span.stop - span.start for span in spans.values())
+    tables = claimed - (spans["values"].stop - spans["values"].start)
+    if tables > MOST_TABLES:
+        raise ValueError(f"its ids, digests, offsets and times claim {tables} bytes, more than {MOST_TABLES}")
+    if size - claimed > MOST_BESIDE:
+        raise ValueError(f"it has {size - claimed} bytes that are of no dataset, more than {MOST_BESIDE}")
+
+
+def _spec(text: str) -> dict:
+    """The spec in a shard's attribute. Raises ValueError if it is none."""
+    if text.count("[") + text.count("{") > MOST_BRACKETS:
+        raise ValueError(f"its spec has more than {MOST_BRACKETS} brackets")
+    spec = json.loads(text)
+    if not isinstance(spec, dict):
+        raise ValueError("its spec is no JSON object")
+    return spec
 
 
 def _read(dataset: h5py.h5d.DatasetID, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:

@@ -23,6 +23,8 @@ MOST_OPEN = FILES // 4 if FILES > 0 else 1000
 """Shards held open at once."""
 MOST_THREADS = 4
 """Threads that read shards into memory: each holds one."""
+MOST_JSON = 64 << 20
+"""Bytes of a manifest: one of 33,000 captions has 7 MB, and in memory JSON takes up to twenty times as much."""
 
 
 class FeatureStore(Mapping[str, np.ndarray]):
@@ -273,7 +275,9 @@ def _texts(value: object) -> bool:
 
 def _json(path: Path) -> object:
     try:
-        # a stranger's folder may hold what is waited for without end
-        return json.loads(path.read_bytes()) if stat.S_ISREG(os.stat(path).st_mode) else None
+        found = os.lstat(path)
+        # a stranger's folder may hold what is waited for without end, and links out of it
+        plain = stat.S_ISREG(found.st_mode) and found.st_size <= MOST_JSON
+        return json.loads(path.read_bytes()) if plain else None
     except (FileNotFoundError, ValueError, RecursionError):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -15,7 +16,7 @@ from tqdm import tqdm
 
 from pipeline import publish
 from pipeline.keys import digest, file_digest
-from pipeline.stores import Store
+from pipeline.stores import Store, is_payload, is_plain
 
 MOST_RECORDS = 20  # of files outside: older ones are not looked at
 
@@ -62,13 +63,13 @@ class Artifacts:
     def manifest(self, stage: str, key: str) -> dict | None:
         """The manifest published under a key, or None."""
         place = self.folder(stage, key) / "manifest.json"
-        stat = stat_or_none(place)
-        if stat is None:
+        known = stat_or_none(place)
+        if known is None:
             return None
-        if self._manifests.get(place, (None,))[0] != stat:
-            self._manifests[place] = stat, publish.read_json(place)
+        if self._manifests.get(place, (None,))[0] != known:
+            self._manifests[place] = known, publish.read_json(place, publish.MOST_MANIFEST)
         there = self._manifests[place][1]
-        return there if _is_manifest(there) and there["key"] == key else None
+        return there if is_manifest(there) and there["key"] == key else None
 
     def payload(self, stage: str, key: str) -> Path | None:
         """The folder of a key's files if all that its manifest names are there with their sizes, else None."""
@@ -77,9 +78,11 @@ class Artifacts:
             return None
         payload = self.folder(stage, key) / manifest["payload"]
         try:
-            whole = all((payload / n).stat().st_size == f["size"] for n, f in manifest["files"].items())
+            sizes = {name: os.lstat(payload / name) for name in manifest["files"]}  # no link leads anywhere else
         except OSError:
             return None
+        regular = all(stat.S_ISREG(one.st_mode) for one in sizes.values()) and not payload.is_symlink()
+        whole = regular and all(sizes[name].st_size == file["size"] for name, file in manifest["files"].items())
         return payload if whole else None
 
     def newest(self, stage: str) -> list[dict]:
@@ -236,7 +239,7 @@ def _is_id(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("id"), str)
 
 
-def _is_manifest(value: object) -> bool:
+def is_manifest(value: object) -> bool:
     """Whether a value says what a result's manifest must say, and names files in its own folder only."""
     return (
         publish.is_made(value)
@@ -245,19 +248,19 @@ def _is_manifest(value: object) -> bool:
         and re.fullmatch("[0-9a-f]{32}", value["payload"]) is not None
         and isinstance(value.get("files"), dict)
         and all(_is_file(name, file) for name, file in value["files"].items())
+        and is_plain([value["recipe"], value["provenance"], *value["files"]])
     )
 
 
 def _is_file(name: str, value: object) -> bool:
-    inside = not name.startswith("/") and ".." not in name.split("/")
-    sized = isinstance(value, dict) and isinstance(value.get("size"), int)
-    return inside and sized and isinstance(value.get("sha256"), str)
+    inside = "\0" not in name and not {"", ".", ".."} & set(name.split("/"))
+    return inside and is_payload(value)
 
 
 def stat_file(path: Path) -> list:
     """What changes whenever a file's content may have: absolute path, size, mtime and inode."""
-    stat = os.stat(path)
-    return [os.path.abspath(path), stat.st_size, stat.st_mtime_ns, stat.st_ino]
+    found = os.stat(path)
+    return [os.path.abspath(path), found.st_size, found.st_mtime_ns, found.st_ino]
 
 
 def stat_or_none(path: Path) -> list | None:

@@ -8,13 +8,12 @@ import os
 import posixpath
 import stat
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline import publish
 
-MOST_MANIFEST = 32 << 20
-"""Bytes of a manifest: a stranger's may be of any size."""
 Buffer = bytes | memoryview
 BLOCK = 8 << 20  # bytes that are asked of a remote place at once
 ATOMIC = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "hf", "memory"}
@@ -145,6 +144,8 @@ class Remote:
             found = self.fs.ls(f"{self.root}/{folder}", detail=True)
         except FileNotFoundError:
             return {}
+        except Exception as error:  # of the network, of credentials: each library has its own
+            raise OSError(f"{self.url} can't be listed: {' '.join(str(error).split())}") from error
         return {posixpath.basename(one["name"].rstrip("/")): one for one in found}
 
     def open(self, path: str) -> BinaryIO:
@@ -181,17 +182,19 @@ class Remote:
         Where the place can't create a file only if there is none, the last of two that come at once stays.
         """
         place, text = f"{self.root}/{path}", publish.json_text(value).encode()
+        if self.atomic:
+            with suppress(NotImplementedError, TypeError, ValueError):  # not every library can
+                return self._create(place, text, "overwrite" if replace else "create")
         if not replace and self.fs.exists(place):
             return False
-        if not self.atomic:
-            self.write(path, [text], lambda _: None)
-            return True
+        self.write(path, [text], lambda _: None)
+        return True
+
+    def _create(self, place: str, text: bytes, mode: str) -> bool:
         try:
-            self.fs.pipe_file(place, text, mode="overwrite" if replace else "create")
+            self.fs.pipe_file(place, text, mode=mode)
         except FileExistsError:
             return False
-        except (NotImplementedError, TypeError, ValueError):
-            self.fs.pipe_file(place, text)
         return True
 
     @staticmethod
@@ -201,9 +204,9 @@ class Remote:
 
 def read_json(place: Folder | Remote, path: str) -> Any:
     """A JSON file, such as a manifest. Raises ValueError for what is none, or too large for one."""
-    data = place.read(path, MOST_MANIFEST + 1)
-    if len(data) > MOST_MANIFEST:
-        raise ValueError(f"it has more than {MOST_MANIFEST} bytes")
+    data = place.read(path, publish.MOST_MANIFEST + 1)
+    if len(data) > publish.MOST_MANIFEST:
+        raise ValueError(f"it has more than {publish.MOST_MANIFEST} bytes")
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -18,11 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-
 MOST_JSON = 1 << 30
 """Bytes of a JSON file: the record of a gather of a million items has 300 MB."""
 MOST_MANIFEST = 64 << 20
 """Bytes of a manifest: one of 33,000 captions has 7 MB, and in memory JSON takes up to twenty times as much."""
+
+LATEST = 1e11
+"""Seconds since 1970 before which all was made: what is said to be newer would be the newest for ever."""
 
 
 def unique() -> str:
@@ -104,7 +106,7 @@ def is_made(value: object) -> bool:
         return False
     created, how = value.get("created"), value["provenance"]
     named = all(isinstance(how.get(name, ""), str | None) for name in ("code", "experiment"))
-    return isinstance(created, int | float) and 0 <= created < 1e11 and named
+    return isinstance(created, int | float) and 0 <= created < LATEST and named
 
 
 def is_places(value: object) -> bool:

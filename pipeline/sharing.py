@@ -6,6 +6,7 @@ rewritten on either side: a file is copied under its own name, and the manifest 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ from typing import Any
 from rich.filesize import decimal
 from tqdm import tqdm
 
-from pipeline.artifacts import _is_manifest as is_manifest
+from pipeline.artifacts import is_manifest
 from pipeline.experiment import Experiment
 from pipeline.gather import Gather
 from pipeline.keys import digest
@@ -27,8 +28,7 @@ from pipeline.pack import Pack
 from pipeline.places import Folder, Remote, read_json
 from pipeline.reasons import differences, sentence
 from pipeline.stage import Stage
-from pipeline.stores import Index, Store, is_recipe
-from pipeline.stores import _may_be_manifest as may_be_manifest
+from pipeline.stores import Index, Store, is_recipe, may_be_manifest
 
 Place = Folder | Remote
 Check = Callable[[Path, dict, dict], list[str]]
@@ -193,8 +193,10 @@ def _send_shards(
     if dry_run or not lacking:
         return
     _check_room(there, sent)
-    if "store.json" not in names:
-        there.publish(f"{sent.place}/store.json", source.about_spec(), replace=False)
+    about = f"{sent.place}/store.json"
+    if "store.json" not in names and (why_not := _try(there.publish, about, source.about_spec(), False)):
+        sent.problems.append(f"{there} can't be written: {why_not}")
+        return _count([], index, sent)
 
     def copy(name: str, advance: Callable[[int], object]) -> None:
         one, payload = lacking[name], f"{sent.place}/{lacking[name]['payload']}"
@@ -245,10 +247,12 @@ def _send_result(stage: Stage, place: Place, there: Place, sent: Sent, has: bool
             path, file = f"{folder}/{name}", files[name]
             there.write(path, _pieces(place, path, file["size"], file["sha256"], advance), lambda path: None)
 
-        if _copy_all({name: f"{manifest['payload']}/{name}" for name in files}, copy, place, sent):
+        failed = _copy_all({name: f"{manifest['payload']}/{name}" for name in files}, copy, place, sent)
+        about, replace = f"{sent.place}/manifest.json", stage.manifest() is not None
+        if not failed and (why_not := _try(there.publish, about, manifest, replace)):
+            sent.problems.append(f"{there} can't be written: {why_not}")
+        if sent.problems:
             sent.files = sent.size = 0
-        else:
-            there.publish(f"{sent.place}/manifest.json", manifest, replace=stage.manifest() is not None)
 
 
 def _is_of(manifest: Any, stage: Stage) -> bool:
@@ -266,11 +270,8 @@ def _copy_all(files: dict[str, str], copy: Callable[[str, Callable], None], plac
     with tqdm(total=sent.size, desc=sent.stage, unit="B", unit_scale=True, disable=None) as bar:
 
         def attempt(name: str) -> str | None:
-            try:
-                copy(name, bar.update)
-            except Exception as error:  # places have errors of their own; the other files go on
-                return f"{place}/{sent.place}/{files[name]} is left out: {_reason(error)}"
-            return None
+            why_not = _try(copy, name, bar.update)
+            return why_not and f"{place}/{sent.place}/{files[name]} is left out: {why_not}"
 
         failed = {name: problem for name, problem in zip(files, _at_once(attempt, files), strict=True) if problem}
     sent.problems += failed.values()
@@ -332,8 +333,17 @@ def _manifest_or_reason(place: Place, folder: str, name: str) -> Any:
         return _reason(error)
 
 
+def _try(action: Callable, *arguments: Any) -> str | None:
+    """Do something; if it fails, why."""
+    try:
+        action(*arguments)
+    except Exception as error:  # places have errors of their own; the rest goes on, and all are told
+        return _reason(error)
+    return None
+
+
 def _reason(error: Exception) -> str:
-    if isinstance(error, FileNotFoundError):
+    if getattr(error, "errno", None) == errno.ENOENT:
         return "it is not there"
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(said.split())

@@ -102,7 +102,7 @@ class Store:
         """Names of JSON files that are no manifests of the spec's shards, and of shards that no manifest names."""
         manifests, names = self.manifests(), sorted(self._names)
         named = {manifest["payload"] for manifest in manifests.values()}
-        others = [name for name in names if _may_be_manifest(name) and name not in manifests]
+        others = [name for name in names if may_be_manifest(name) and name not in manifests]
         return others, [name for name in names if name.endswith(".h5") and name not in named]
 
     def names(self) -> set[str]:
@@ -115,7 +115,10 @@ class Store:
             return []
         with os.scandir(self.folder) as found:
             shards = [entry for entry in found if entry.name.endswith((".h5", ".json"))]
-            return sorted([entry.name, entry.name.endswith(".json") and entry.stat().st_size] for entry in shards)
+            return sorted(
+                [entry.name, entry.name.endswith(".json") and entry.stat(follow_symlinks=False).st_size]
+                for entry in shards
+            )
 
     def index(self) -> Index:
         """Read the manifests: where shards overlap, the smallest key wins; rows win over failures."""
@@ -123,7 +126,7 @@ class Store:
         if names == self._names:
             return self._index
         index = Index()
-        for name in sorted(filter(_may_be_manifest, names)):
+        for name in sorted(filter(may_be_manifest, names)):
             manifest = self._manifest(name)
             if manifest and manifest["payload"] not in names:
                 del self._known[name]  # another process may have published it again
@@ -195,7 +198,7 @@ class Store:
             "ids": [names[source] for source in written["digests"]],
             "digests": written["digests"],
             "failures": [{**failure, "retry": retry} for failure in written["failures"]],
-            "created": max(time.time(), before["created"] + 1e-3 if before else 0.0),
+            "created": min(max(time.time(), before["created"] + 1e-3 if before else 0.0), publish.LATEST - 1),
             "provenance": {**provenance, **written["provenance"], "seconds": round(time.time() - started, 3)},
         }
         place = self.folder / f"{key}.json"
@@ -251,7 +254,8 @@ def _are_items(value: object) -> bool:
     )
 
 
-def _may_be_manifest(name: str) -> bool:
+def may_be_manifest(name: str) -> bool:
+    """Whether a file is called as a shard's manifest is."""
     return name.endswith(".json") and name != "store.json" and not name.startswith(".")
 
 

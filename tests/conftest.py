@@ -4,8 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from model.meteor import Meteor
+
+settings.register_profile("patient", deadline=None)  # machines are noisy: an example may take long
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
