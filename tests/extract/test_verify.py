@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from extract import shard_writer, verify
-from extract.shards import Features
+from extract.exchange import item_digest
+from extract.shards import Features, Shard
 
 SPEC = {"stage": "EmbedFramesShard", "config": {"decode.frames": 4}}
 NAMES = ("a", "video/ü", "c")
@@ -21,11 +22,11 @@ def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def make(path: Path, spec: dict = SPEC, names=NAMES, digests=None) -> dict:
+def make(path: Path, spec: dict = SPEC, names=NAMES, digests=None, width=8) -> dict:
     """Write a shard; returns the manifest that fits it."""
     rng = np.random.default_rng(0)
     digests = digests or [sha(name) for name in names]
-    arrays = [rng.normal(size=(number + 1, 8)) for number in range(len(names))]
+    arrays = [rng.normal(size=(number + 1, width)) for number in range(len(names))]
     times = [np.arange(len(rows)) * 0.5 for rows in arrays]
     items = list(zip(names, digests, strict=True))
     info = shard_writer.write(path, items=items, arrays=arrays, times=times, spec=spec, key="k" * 64)
@@ -122,6 +123,49 @@ def test_a_file_that_is_gone_is_an_error(tmp_path):
         verify.check_shard(tmp_path / "gone.h5", {"size": 1}, SPEC)
 
 
+def test_of_a_file_that_arrived_all_is_checked_but_its_bytes(tmp_path, monkeypatch):
+    path = tmp_path / "shard.h5"
+    manifest = make(path)
+    monkeypatch.setattr(Shard, "read", None)
+    monkeypatch.setattr(Shard, "check", None)
+    assert verify.check_arrived(path, manifest, SPEC) == []
+    for lie in ({"key": "l" * 64}, {"content": "0" * 64}, {"items": 2}, {"ids": ["x", "y", "z"]}, {"digests": ["0"]}):
+        (problem,) = verify.check_arrived(path, manifest | lie, SPEC)
+        assert f"has not the {next(iter(lie))} that its manifest gives" in problem
+    (problem,) = verify.check_arrived(path, manifest, SPEC | {"version": 2})
+    assert "has not the spec" in problem
+    path.write_bytes(path.read_bytes()[:-100])
+    (problem,) = verify.check_arrived(path, manifest, SPEC)
+    assert problem.startswith(f"{path} is damaged")
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        verify.check_arrived(path, manifest, SPEC)
+
+
+def test_of_a_file_that_arrived_texts_and_foreign_rows_must_have_their_digests(tmp_path):
+    texts = {"stage": "EmbedCaptionsShard"}
+    assert verify.check_arrived(tmp_path / "a.h5", make(tmp_path / "a.h5", texts), texts) == []
+    manifest = make(tmp_path / "b.h5", texts, digests=[sha(name) for name in ("a", "c", "video/ü")])
+    (problem,) = verify.check_arrived(tmp_path / "b.h5", manifest, texts)
+    assert "holds a text under the digest of another one" in problem
+    foreign = {"stage": "ForeignShard"}
+    manifest = make(tmp_path / "c.h5", foreign)
+    (problem,) = verify.check_arrived(tmp_path / "c.h5", manifest, foreign)
+    assert "holds rows under the digest of others" in problem
+    with Shard(tmp_path / "c.h5") as shard:
+        digests = [item_digest(name, shard.read(number)) for number, name in enumerate(NAMES)]
+    assert verify.check_arrived(tmp_path / "d.h5", make(tmp_path / "d.h5", foreign, digests=digests), foreign) == []
+    (problem,) = verify.check_arrived(tmp_path / "e.h5", make(tmp_path / "e.h5", foreign, width=0), foreign)
+    assert "holds rows under the digest of others" in problem, "rows of nothing have no digest"
+
+
+@pytest.mark.parametrize("check", [verify.check_shard, verify.check_arrived])
+def test_features_of_a_spec_of_frames_are_found(tmp_path, check):
+    spec = SPEC | {"stage": "DecodeShard"}
+    (problem,) = check(tmp_path / "shard.h5", make(tmp_path / "shard.h5", spec), spec)
+    assert "holds rows of float16, which its spec does not make" in problem
+
+
 def one(values: np.ndarray, times=None) -> Features:
     times = np.arange(len(values), dtype=np.float32) if times is None else np.asarray(times, np.float32)
     return Features(values, np.array([0, len(values)]), times)
@@ -161,7 +205,7 @@ def test_rows_and_times_must_be_as_many_and_the_same():
     assert verify.compare(one(rows, [0, 1, 2]), one(rows, [0.0005, 1, 2])) is None
     assert "times differ by up to 0.010 s" in verify.compare(one(rows, [0, 1, 2]), one(rows, [0, 1.01, 2]))
     assert verify.compare(one(rows, [0, 1, np.nan]), one(rows))
-    assert "3 rows of float16 4 are stored, 2 rows of float16 4 come out" in verify.compare(one(rows), one(rows[:2]))
+    assert "2 rows of float16 4 instead of 3 rows of float16 4" in verify.compare(one(rows), one(rows[:2]))
     assert verify.compare(one(rows), one(np.ones((3, 5), np.float16)))
 
 
@@ -171,3 +215,34 @@ def test_a_row_without_direction_is_like_none_that_has_one():
     assert verify.compare(one(zeros), one(ones))
     assert verify.compare(one(ones), one(zeros))
     assert verify.compare(one(ones * np.float16(np.nan)), one(ones))
+
+
+def test_a_deviation_is_the_least_cosine_or_the_most_levels_and_none_of_equal_bytes():
+    rows = np.random.default_rng(0).normal(size=(3, 64)).astype(np.float16)
+    assert verify.measure(one(rows), one(rows.copy())) is None
+    other = rows.copy()
+    other[1, 0] = np.nextafter(other[1, 0], np.float16(9))
+    near = verify.measure(one(rows), one(other))
+    assert (near.wrong, near.measure) == (None, "cosine")
+    assert 0.99999 < near.value < 1
+    far = verify.measure(one(rows), one(-other))
+    assert far.far > near.far > 0
+    assert "cosine -1.00000, less than" in far.wrong
+    frames = np.full((2, 4, 4, 3), 100, np.uint8)
+    other = frames.copy()
+    other[1, :2] += 1
+    near = verify.measure(one(frames), one(other))
+    assert (near.wrong, near.measure, near.value, str(near)) == (None, "levels", 0.5, "0.5 levels of 255")
+    assert "differs by 20.0 levels" in verify.measure(one(frames), one(frames + np.uint8(20))).wrong
+    assert not np.isfinite(verify.measure(one(rows), one(rows[:2])).far), "there is no figure for it"
+    assert verify.measure(one(rows), one(rows, [0, 0, 0])).wrong == "times differ by up to 2.000 s"
+
+
+def test_a_measurer_opens_each_shard_once(tmp_path, monkeypatch):
+    make(tmp_path / "a.h5")
+    make(tmp_path / "b.h5")
+    opened = []
+    monkeypatch.setattr(verify, "Shard", lambda path: opened.append(path) or Shard(path))
+    measure = verify.measurer()
+    assert [measure(tmp_path / "a.h5", tmp_path / "b.h5", sha(name)) for name in NAMES] == [None] * 3
+    assert opened == [tmp_path / "a.h5", tmp_path / "b.h5"]

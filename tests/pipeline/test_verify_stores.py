@@ -1,34 +1,46 @@
 """Verifying walks all stores, names every file that is wrong, and believes nothing of what it finds."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import videocap
 from extract import shard_writer
-from extract.verify import check_shard
+from extract.verify import check_shard, measurer
 from pipeline.keys import digest
 from pipeline.stores import Store
-from pipeline.verify import verify
+from pipeline.verify import Verdict, _recompute_some, compare_copies, verify
 
 SPEC = {"stage": "EmbedFramesShard", "version": 1, "config": {"decode.frames": 4}, "inputs": {}}
 
 
 def publish(store: Store, names: str) -> None:
-    items = [(name, digest(name)) for name in names]
+    hold(store, {name: np.full((2, 4), ord(name)) for name in names})
+
+
+def hold(store: Store, rows: dict[str, np.ndarray]) -> Path:
+    """Publish a shard of these items' rows; returns its file."""
+    items = [(name, digest(name)) for name in rows]
 
     def write(path: Path, key: str) -> dict:
-        rows = [np.full((2, 4), ord(name)) for name in names]
-        info = shard_writer.write(path, items=items, arrays=rows, times=None, spec=store.spec, key=key)
+        arrays = list(rows.values())
+        info = shard_writer.write(path, items=items, arrays=arrays, times=None, spec=store.spec, key=key)
         return {"digests": [d for _, d in items], "failures": [], "content": info.content, "provenance": {}}
 
     store.publish_shard(items, 0, write, {"experiment": "mine"})
+    return store.folder / store.newest()["payload"]
 
 
 def make(folder: Path, spec: dict = SPEC) -> Store:
@@ -155,6 +167,199 @@ def test_a_shard_that_cannot_be_read_is_named_and_the_others_are_checked(store):
     (problem,) = verdict.problems
     assert problem.startswith(f"{place} can't be read")
     assert verdict.shards == 2
+
+
+def test_shards_are_checked_at_once_and_told_in_order(store, tmp_path):
+    bar = threading.Barrier(2, timeout=20)
+
+    def check(path: Path, manifest: dict, spec: dict) -> list[str]:
+        bar.wait()  # broken unless two are there at a time
+        return [path.name]
+
+    shutil.copytree(store.folder, tmp_path / "other")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "cpu_count", lambda: 2)
+        verdicts = verify([tmp_path / "other", store.folder], check)
+    payloads = [manifest["payload"] for manifest in store.manifests().values()]
+    assert [verdict.problems for verdict in verdicts] == [payloads, payloads]
+
+
+def test_an_interrupt_ends_it_with_what_is_being_read(store, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    publish(store, "f")
+    seen = []
+
+    def check(path: Path, manifest: dict, spec: dict) -> list[str]:
+        seen.append(path)
+        time.sleep(0.1)  # the main thread waits
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        time.sleep(0.2)  # it is done with this shard
+        return []
+
+    with pytest.raises(KeyboardInterrupt):
+        verify([store.folder], check)
+    assert len(seen) == 1
+
+
+def overlap(*folders: Path) -> list[Verdict]:
+    verdicts = verify(folders, check_shard)
+    compare_copies(verdicts, measurer())
+    json.dumps([verdict.told() for verdict in verdicts], allow_nan=False)
+    return verdicts
+
+
+def rows_of(*names: str) -> dict[str, np.ndarray]:
+    return {name: np.random.default_rng(ord(name)).normal(size=(3, 64)).astype(np.float16) for name in names}
+
+
+def nudged(rows: np.ndarray) -> np.ndarray:
+    """Rows that differ from these in a last bit."""
+    rows = rows.copy()
+    rows[1, 5] = np.nextafter(rows[1, 5], np.float16(9))
+    return rows
+
+
+def test_shards_that_hold_nothing_twice_do_not_overlap(store):
+    (verdict,) = overlap(store.folder)
+    assert (verdict.overlap, verdict.notes, verdict.problems) == ({}, [], [])
+
+
+def test_copies_of_one_content_are_told_and_not_read(store, tmp_path):
+    shutil.copytree(store.folder, tmp_path / "other")
+    verdicts = verify([store.folder, tmp_path / "other"], check_shard)
+    compare_copies(verdicts, None)
+    assert [verdict.overlap for verdict in verdicts] == [{}, {"items": 5, "unequal": 0}]
+    assert [verdict.notes for verdict in verdicts] == [[], ["held by more than one shard: 5 items, with equal rows"]]
+
+
+def test_equal_rows_in_shards_of_other_items_are_told(tmp_path):
+    store = Store(tmp_path, SPEC)
+    hold(store, rows_of("a", "b"))
+    hold(store, rows_of("b", "c"))
+    (verdict,) = overlap(tmp_path)
+    assert verdict.problems == []
+    assert verdict.notes == ["held by more than one shard: 1 item, with equal rows"]
+    assert verdict.overlap == {"items": 1, "unequal": 0}
+
+
+def test_rows_that_differ_in_their_last_bits_are_told_with_the_largest_deviation(tmp_path):
+    rows = rows_of("a", "b", "c", "d")
+    for names, folder in (("ab", "mine"), ("cd", "mine"), ("abcd", "theirs")):
+        mine = folder == "mine"
+        changed = {name: rows[name] if mine or name == "d" else nudged(rows[name]) for name in names}
+        if not mine:
+            changed["c"][:, 7] += 0.05
+        hold(Store(tmp_path / folder, SPEC), changed)
+    mine, theirs = overlap(tmp_path / "mine", tmp_path / "theirs")
+    assert (mine.overlap, mine.notes) == ({}, [])
+    cosine = theirs.overlap.pop("cosine")
+    assert 0.9999 < cosine < 0.99999
+    assert theirs.overlap == {"items": 4, "unequal": 3}
+    told = f"held by more than one shard: 4 items, of which 3 differ, the most by a cosine of {cosine:.7f} ('c')"
+    assert (theirs.notes, theirs.problems) == ([told], [])
+
+
+def test_rows_beyond_the_contract_are_a_problem_that_names_item_and_files(tmp_path):
+    store = Store(tmp_path, SPEC)
+    rows = rows_of("a", "b", "c")
+    one, two = hold(store, {name: rows[name] for name in "ab"}), hold(store, rows | {"b": -rows["b"]})
+    counts, other = sorted([one, two])  # by their keys
+    (verdict,) = overlap(tmp_path)
+    (problem,) = verdict.problems
+    assert problem.startswith(
+        f"{other} holds 'b' with other rows than {counts}, which counts (two rows have cosine -1.0"
+    )
+    assert "--recompute tells which is right" in problem
+    assert verdict.overlap == {"items": 2, "unequal": 1, "cosine": pytest.approx(-1)}
+    assert verdict.disputed == {digest("b")}
+
+
+def test_the_first_store_counts_and_both_know_what_is_disputed(tmp_path):
+    mine = hold(Store(tmp_path / "mine", SPEC), rows_of("a", "b"))
+    theirs = hold(Store(tmp_path / "theirs", SPEC), {name: 2 * rows for name, rows in rows_of("a", "b", "c").items()})
+    for first, second in ((mine, theirs), (theirs, mine)):
+        good, bad = overlap(first.parent, second.parent)
+        assert good.problems == []
+        (problem,) = bad.problems
+        assert problem.startswith(
+            f"{second} holds 'a' with other rows than {first}, which counts (lengths of a row are"
+        )
+        assert " to 1), and 1 more that differ too far; --recompute tells which is right" in problem
+        assert good.disputed == bad.disputed == {digest("a"), digest("b")}
+
+
+def test_the_command_compares_the_stores_that_it_is_given(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(tmp_path))
+    for name, change in (("mine", np.array), ("theirs", nudged), ("bad", np.negative)):
+        hold(Store(tmp_path / name, SPEC), {name: change(rows) for name, rows in rows_of("a", "b").items()})
+    mine, theirs, bad = (str(tmp_path / name) for name in ("mine", "theirs", "bad"))
+    assert videocap.main(["store", "verify", mine, theirs]) == 0
+    assert "2 items, of which 2 differ, the most by a cosine of 1.0000000" in capsys.readouterr().out
+    assert videocap.main(["store", "verify", "--json", mine, bad]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [one["overlap"] for one in told] == [{}, {"items": 2, "unequal": 2, "cosine": pytest.approx(-1)}]
+    assert videocap.main(["store", "verify", "--json", bad]) == 0, "alone, nothing tells"
+
+
+def test_what_is_disputed_is_made_again_before_others(tmp_path, monkeypatch):
+    store = Store(tmp_path, SPEC)
+    hold(store, rows_of(*"abcdefgh"))
+    hold(store, {"e": -rows_of("e")["e"]})
+    (verdict,) = overlap(tmp_path)
+    made = []
+    monkeypatch.setattr("pipeline.verify._make", lambda pack, path, item, part: made.append(item))
+    pack = SimpleNamespace(gather=SimpleNamespace(of=lambda pack: SimpleNamespace(items=dict)))
+    _recompute_some(verdict, pack, 3, lambda stored, again, source: None)
+    assert made[:2] == [("e", digest("e"))] * 2, "both copies"
+    assert (len(made), verdict.recomputed) == (3, 3)
+
+
+def test_rows_of_another_number_are_a_problem_without_a_figure(tmp_path):
+    store = Store(tmp_path, SPEC)
+    rows = rows_of("a", "b")
+    hold(store, rows)
+    hold(store, {"a": rows["a"][:2]})
+    (verdict,) = overlap(tmp_path)
+    assert "rows of float16 64 instead of" in verdict.problems[0]
+    assert verdict.overlap == {"items": 1, "unequal": 1}
+
+
+def test_copies_of_frames_differ_by_levels(tmp_path):
+    spec = SPEC | {"stage": "DecodeShard"}
+    frames = np.full((2, 4, 4, 3), 100, np.uint8)
+    other = frames.copy()
+    other[1, :1] += 1
+    hold(Store(tmp_path / "mine", spec), {"a": frames, "b": frames})
+    hold(Store(tmp_path / "near", spec), {"a": frames, "b": other})
+    hold(Store(tmp_path / "far", spec), {"a": frames, "b": frames + np.uint8(9)})
+    _, near, far = overlap(*(tmp_path / name for name in ("mine", "near", "far")))
+    assert (near.problems, near.overlap) == ([], {"items": 2, "unequal": 1, "levels": 0.25})
+    assert near.notes == [
+        "held by more than one shard: 2 items, of which 1 differs, the most by 0.25 levels of 255 ('b')"
+    ]
+    assert "a frame differs by 9.0 levels of 255 on average" in far.problems[0]
+
+
+def test_stores_of_other_specs_and_damaged_shards_take_no_part(tmp_path):
+    rows = rows_of("a", "b")
+    hold(Store(tmp_path / "mine", SPEC), rows)
+    hold(Store(tmp_path / "other", SPEC | {"version": 2}), {name: -of for name, of in rows.items()})
+    damaged = hold(Store(tmp_path / "damaged", SPEC), {name: -of for name, of in rows.items()})
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    verdicts = overlap(tmp_path / "mine", tmp_path / "other", tmp_path / "damaged")
+    assert [verdict.overlap for verdict in verdicts] == [{}, {}, {}]
+    assert [len(verdict.problems) for verdict in verdicts] == [0, 0, 1]
+
+
+def test_a_copy_that_goes_meanwhile_is_mentioned_only(tmp_path):
+    mine, theirs = Store(tmp_path / "mine", SPEC), Store(tmp_path / "theirs", SPEC)
+    hold(mine, rows_of("a", "b"))
+    gone = hold(theirs, rows_of("a", "b", "c"))
+    verdicts = verify([mine.folder, theirs.folder], check_shard)
+    gone.unlink()
+    compare_copies(verdicts, measurer())
+    assert [verdict.problems for verdict in verdicts] == [[], []]
+    assert verdicts[1].notes[1].startswith("not compared: 2 of these, among them 'a': ")
 
 
 def test_pipeline_verify_loads_nothing_heavy():
