@@ -15,6 +15,7 @@ import luigi
 import luigi.interface
 import luigi.worker
 from luigi.cmdline_parser import CmdlineParser
+from luigi.scheduler import FAILED
 
 from pipeline import jobs, runlog
 from pipeline.config import ConfigError
@@ -25,8 +26,9 @@ from pipeline.stage import Stage
 DEFAULTS = {
     # luigi.cfg is found only in the current folder, and Luigi's own lock refuses a second run of one command line
     "core": {"no_lock": "true", "log_level": "WARNING"},
-    # an embed pack that finds its frames gone decodes them itself
-    "worker": {"check_unfulfilled_deps": "false"},
+    # an embed pack that finds its frames gone decodes them itself; who waits on a luigid asks it every 1 to 2 seconds,
+    # not 1 to 6: within configs/luigid.cfg's delays a pack must be taken over from a process that died
+    "worker": {"check_unfulfilled_deps": "false", "wait_jitter": "1"},
     "retcode": {
         "already_running": "10",
         "missing_data": "20",
@@ -52,6 +54,7 @@ def set_luigi_defaults() -> None:
     if not remote and not named and not config.has_option("core", "local_scheduler"):
         config.set("core", "local_scheduler", "true")
     luigi.worker.Worker._keep_alive = _stay
+    luigi.worker.Worker._get_work = _get_work
     luigi.worker.Worker._create_task_process = _create_task_process
 
 
@@ -67,6 +70,28 @@ def _stay(worker: luigi.worker.Worker, response: luigi.worker.GetWorkResponse) -
             "waiting for what failed in another process, until the luigid hands it out again (its retry_delay)"
         )
     return stays
+
+
+_GET_WORK = luigi.worker.Worker._get_work
+
+
+def _get_work(worker: luigi.worker.Worker) -> luigi.worker.GetWorkResponse:
+    """The next task, but none that has failed in this process: that goes back, for others to try.
+
+    A luigid hands out what failed again after its retry_delay. Where that is short, a process in which many packs fail
+    would be handed the first of them again before the last one had failed, without end.
+    """
+    returned = set()
+    while True:
+        response = _GET_WORK(worker)
+        task = response.task_id
+        last = {} if worker.run_succeeded else {known.task_id: status for known, status, _ in worker._add_task_history}
+        if task is None or last.get(task) != FAILED:
+            return response
+        worker._scheduler.add_task(worker=worker._id, task_id=task, status=FAILED, runnable=False)
+        if task in returned:  # nothing else is left
+            return response._replace(task_id=None)
+        returned.add(task)
 
 
 _CREATE = luigi.worker.Worker._create_task_process

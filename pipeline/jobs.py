@@ -34,7 +34,7 @@ def enter(experiment: Experiment) -> None:
         with exclusive(experiment.artifacts):
             lock.parent.mkdir(parents=True, exist_ok=True)
             if lock not in _held:
-                _held[lock] = open(lock, "a")
+                _held[lock] = open(lock, "a+")  # NFS lets only who may read lock what is shared
                 fcntl.flock(_held[lock], fcntl.LOCK_SH)  # shared: workers that were forked before may enter, too
             write(experiment)
     except OSError as error:

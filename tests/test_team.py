@@ -129,7 +129,6 @@ def test_nobody_extracts_what_another_has_and_nothing_goes_stale(clips, tmp_path
     assert run.status == 0, run.output
     assert {run.outcome(stage) for stage in ("DecodeShard", FRAMES, "EmbedCaptionsShard")} == {"reused"}
     assert bob.computed() == []
-    assert bob.artifacts.glob("Train/*/manifest.json")
     assert run.result("model.safetensors") == (alice.artifacts / "runs/demo/model.safetensors").read_bytes()
 
     # he adds three of his own and pushes
