@@ -21,6 +21,7 @@ from pipeline import foreign, garbage, jobs, places, sharing, verify
 from pipeline.config import load
 from pipeline.experiment import Experiment, artifacts_of
 from pipeline.pack import Pack
+from pipeline.stage import Stage
 from pipeline.stores import Store
 
 TOLD_VERSIONS = ("clip4videocap", "python", "torch", "pillow")  # of those in manifests
@@ -186,20 +187,19 @@ def share(chosen: argparse.Namespace) -> int:
         found = sharing.pull(experiment, chosen.stages, there, check_arrived, chosen.dry_run)
     else:
         found = sharing.push(experiment, chosen.stages, there, chosen.dry_run)
-    rows = []
+    rows, kinds = [], {kind.__name__: kind for kind in experiment.order}
     for sent in found:
         rows.append(vars(sent))
-        if not chosen.json:
-            print(sent_text(sent, chosen.dry_run), flush=True)
+        if not chosen.json and (sent.files or sent.there or not sent.problems):
+            print(sent_text(sent, kinds[sent.stage], chosen.dry_run), flush=True)
         lines = [f"{sent.stage}: {line}" for line in sent.notes + sent.problems]
         print("".join(f"{printable(line)}\n" for line in lines), file=sys.stderr, end="", flush=True)
     print(json.dumps(rows, indent=1) + "\n" if chosen.json else "", end="")
     return 1 if any(row["problems"] for row in rows) else 0
 
 
-def sent_text(sent: sharing.Sent, dry_run: bool) -> str:
+def sent_text(sent: sharing.Sent, stage: type[Stage], dry_run: bool) -> str:
     """What travelled of a stage, in a line."""
-    stage = getattr(tasks, sent.stage)
     packs = issubclass(stage, Pack)
     files = shards(sent.files) + f", {sent.items} {stage.holds[0]}" if packs else f"{sent.files} files"
     there = f"; there already: {shards(sent.there) if packs else 'the result'}" if sent.there else ""

@@ -37,7 +37,7 @@ CURE = "delete it, and the next run makes it anew; what was imported, import aga
 PIECE = 1 << 20
 """Bytes, but at least a row, that checking reads at once, and up to which small items are joined to be written."""
 # A file may claim what it likes: sparse, it claims gigabytes and has kilobytes.
-MOST_TABLES = 1 << 30  # bytes of ids, digests, offsets and times together, which opening reads
+MOST_TABLES = 256 << 20  # bytes of ids, digests, offsets and times together, which opening reads
 MOST_ROW = 256 << 20  # bytes of a row
 MOST_BESIDE = 1 << 20  # bytes of the file that are of no dataset: HDF5's own, and the attributes
 MOST_BRACKETS = 500  # in a spec: no deeper does it nest, or comparing it would fail

@@ -23,7 +23,7 @@ MOST_OPEN = FILES // 4 if FILES > 0 else 1000
 """Shards held open at once."""
 MOST_THREADS = 4
 """Threads that read shards into memory: each holds one."""
-MOST_JSON = 64 << 20
+MOST_JSON = 32 << 20
 """Bytes of a manifest: one of 33,000 captions has 7 MB, and in memory JSON takes up to twenty times as much."""
 
 

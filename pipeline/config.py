@@ -43,7 +43,7 @@ class PipelineConfig(_Section):
     """Folder of all results; the environment's VIDEOCAP_ARTIFACTS goes before it, `./artifacts` behind."""
     code: Annotated[Literal["auto", "strict", "version"], "how"] = "auto"
     """What of the code is in keys: its hash (`strict`), a hand-raised version (`version`), or each stage's own way."""
-    shard_size: Annotated[int, Field(ge=1, le=10_000), "how"] = 128
+    shard_size: Annotated[int, Field(ge=1, le=4_000), "how"] = 128
     """Items a shard; 32 times as many of captions."""
 
 

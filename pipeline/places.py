@@ -6,18 +6,25 @@ import errno
 import json
 import os
 import posixpath
+import re
 import stat
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline import publish
+from pipeline.jobs import UNFINISHED
 
 Buffer = bytes | memoryview
 BLOCK = 8 << 20  # bytes that are asked of a remote place at once
-ATOMIC = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "hf", "memory"}
-"""Protocols where a file appears whole, when it is closed."""
+MOST_PARTS = 1 << 20
+"""Lists and objects in a manifest: empty ones take twenty times the memory of their text."""
+OBJECT_STORES = {"s3", "s3a", "gs", "gcs"}
+"""Protocols where a file appears when its writing is committed; on others it is moved to its name."""
+ASIDE = re.compile(r"\..+\.[0-9a-f]{32}")
+"""The name of a file that is being written."""
 
 
 def place_of(url: str) -> Folder | Remote:
@@ -27,14 +34,24 @@ def place_of(url: str) -> Folder | Remote:
         ValueError: if nothing installed opens such a URL.
     """
     path = url.removeprefix("file://")
-    return Remote(url) if "://" in path or "::" in path else Folder(Path(path).expanduser().absolute())
+    if "://" in path or "::" in path:
+        return Remote(url)
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", path):
+        raise ValueError(f"{url}: a URL has // behind its colon; a folder of that name is ./{path}")
+    return Folder(Path(path).expanduser().absolute())
 
 
 class Folder:
-    """A folder of this machine, or one that it mounts. No link in it is followed to another file."""
+    """A folder of this machine, or one that it mounts.
 
-    def __init__(self, root: Path):
-        self.root = root
+    Args:
+        root: the folder.
+        mine: whether it is this process's own artifacts: then it may be put together by links. Of other people's, no
+            link is followed that leads out of it, and what is made there is open to whom it is open itself.
+    """
+
+    def __init__(self, root: Path, mine: bool = False):
+        self.root, self.mine = root, mine
 
     def __str__(self) -> str:
         return str(self.root)
@@ -45,41 +62,41 @@ class Folder:
             raise ValueError(f"there is no folder {self.root.parent} to make {self.root.name} in: is it mounted?")
         self.root.mkdir(exist_ok=True)
 
+    def missing(self) -> str:
+        """That there is no such place, if so."""
+        return "" if self.root.is_dir() else f"there is no folder {self.root}: is it mounted?"
+
     def sizes(self, folder: str) -> dict[str, int | None]:
-        """The size of each file in a folder, by name; nothing if there is no such folder."""
-        try:
-            with os.scandir(self.root / folder) as found:
-                files = [entry for entry in found if not entry.is_dir(follow_symlinks=False)]
-                return {entry.name: entry.stat(follow_symlinks=False).st_size for entry in files}
-        except FileNotFoundError:
-            return {}
+        """The size of each file in a folder, by name, None for a link or pipe; nothing if there is no such folder."""
+        found: dict[str, int | None] = {}
+        with suppress(FileNotFoundError), os.scandir(self._inside(folder)) as entries:
+            for entry in entries:
+                # what somebody is writing gets another name at any moment
+                if not entry.name.startswith(".") and not entry.is_dir(follow_symlinks=False):
+                    with suppress(FileNotFoundError):
+                        stat_of = entry.stat(follow_symlinks=False)
+                        found[entry.name] = stat_of.st_size if stat.S_ISREG(stat_of.st_mode) else None
+        return found
 
     def folders(self, folder: str) -> list[str]:
         """The names of the folders in a folder."""
-        place = self.root / folder
+        place = self._inside(folder)
         return sorted(path.name for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
 
     def open(self, path: str) -> BinaryIO:
         """Open a file to read it. Raises OSError, for a link and for what is no file, too."""
-        place, of = self.root / path, self.root.joinpath(*path.split("/")[:2])  # a store, or a result
+        place = self._inside(path)
         try:
-            if not os.path.realpath(place.parent).startswith(os.path.realpath(of)):
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
             # a pipe would be waited for without end
             number = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             said = "it is a link" if error.errno == errno.ELOOP else error.strerror
-            raise OSError(error.errno, said, str(place)) from None
+            raise OSError(error.errno, said) from None
         file = open(number, "rb", buffering=0)
         if not stat.S_ISREG(os.fstat(number).st_mode):
             file.close()
-            raise OSError(errno.EINVAL, "it is no regular file", str(place))
+            raise OSError(errno.EINVAL, "it is no regular file")
         return file
-
-    def read(self, path: str, most: int) -> bytes:
-        """The first bytes of a file."""
-        with self.open(path) as file:
-            return file.read(most)
 
     def write(self, path: str, pieces: Iterable[Buffer], check: Callable[[Path], None]) -> None:
         """Let a file appear that holds these pieces, once `check` has not raised for it.
@@ -87,27 +104,59 @@ class Folder:
         It is not flushed to the disk, which takes longer than all else: a copy that a power cut leaves short is told
         by its size, and what it is a copy of is still there.
         """
-        place = self.root / path
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place = self._inside(path)
+        self._make_folder(place.parent)
         aside = place.with_name(f".{place.name}.{publish.unique()}")
         try:
             with open(aside, "xb") as file:
                 for piece in pieces:
                     file.write(piece)
             check(aside)
+            self._open_to_others(aside, 0o666)
             os.rename(aside, place)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
 
-    def remove(self, path: str) -> None:
-        """Delete a file."""
-        (self.root / path).unlink(missing_ok=True)
-
     def publish(self, path: str, value: Any, replace: bool) -> bool:
         """Let a JSON file appear; what is there stays, unless it is to be replaced. Whether it was this one."""
+        place = self._inside(path)
+        self._make_folder(place.parent)
+        mine = publish.publish_json(place, value, lambda there: not replace) is value
+        if mine:
+            self._open_to_others(place, 0o666)
+        return mine
+
+    def remove(self, path: str) -> None:
+        """Delete a file."""
+        self._inside(path).unlink(missing_ok=True)
+
+    def tidy(self, folder: str) -> None:
+        """Delete what was left of files whose writers were killed, long ago; of one's own artifacts, `gc` does."""
+        if not self.mine:
+            for path in self._inside(folder).glob(".*"):
+                with suppress(OSError):  # another does the same
+                    if ASIDE.fullmatch(path.name) and time.time() - path.lstat().st_mtime > UNFINISHED:
+                        path.unlink()
+
+    def _inside(self, path: str) -> Path:
+        """The path of a file, which lies in the folder. Raises OSError if a link leads elsewhere."""
         place = self.root / path
-        return publish.publish_json(place, value, lambda there: not replace) is value
+        inside = self.mine or Path(os.path.realpath(place.parent)).is_relative_to(os.path.realpath(self.root))
+        if not inside or (not self.mine and place.is_symlink() and place.is_dir()):
+            raise OSError(errno.ELOOP, "it leads elsewhere by a link", str(place))
+        return place
+
+    def _make_folder(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self._make_folder(folder.parent)
+            with suppress(FileExistsError):
+                folder.mkdir()
+                self._open_to_others(folder, 0o7777)
+
+    def _open_to_others(self, path: Path, bits: int) -> None:
+        if not self.mine:
+            path.chmod(self.root.stat().st_mode & bits)
 
 
 class Remote:
@@ -116,19 +165,24 @@ class Remote:
     def __init__(self, url: str):
         import fsspec
 
-        self.url = url.rstrip("/")
+        self.url = url if url.endswith("://") else url.rstrip("/")
         try:
-            self.fs, self.root = fsspec.core.url_to_fs(self.url)
-        except (ImportError, ValueError) as error:  # it names the package to install, or the protocols there are
+            self.fs, root = fsspec.core.url_to_fs(self.url)
+        except Exception as error:  # it names the package to install, or the protocols there are
             raise ValueError(f"{url} can't be opened: {error}") from None
+        self.prefix = f"{root.rstrip('/')}/" if root else ""
         protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
-        self.atomic = not ATOMIC.isdisjoint(protocols)
+        self.commits = not OBJECT_STORES.isdisjoint(protocols)
 
     def __str__(self) -> str:
         return self.url
 
     def create(self) -> None:
         """Folders are made as they are needed."""
+
+    def missing(self) -> str:
+        """That there is no such place, if so."""
+        return "" if self.fs.exists(self.prefix.rstrip("/")) else f"there is nothing at {self}"
 
     def sizes(self, folder: str) -> dict[str, int | None]:
         """The size of each file in a folder, by name, None if the place does not tell."""
@@ -141,7 +195,7 @@ class Remote:
     def _ls(self, folder: str) -> dict[str, dict]:
         self.fs.invalidate_cache()
         try:
-            found = self.fs.ls(f"{self.root}/{folder}", detail=True)
+            found = self.fs.ls(self.prefix + folder, detail=True)
         except FileNotFoundError:
             return {}
         except Exception as error:  # of the network, of credentials: each library has its own
@@ -150,40 +204,42 @@ class Remote:
 
     def open(self, path: str) -> BinaryIO:
         """Open a file to read it from its beginning to its end."""
-        return self.fs.open(f"{self.root}/{path}", "rb", block_size=BLOCK, cache_type="readahead")
-
-    def read(self, path: str, most: int) -> bytes:
-        """The first bytes of a file."""
-        return self.fs.cat_file(f"{self.root}/{path}", start=0, end=most)
+        return self.fs.open(self.prefix + path, "rb", block_size=BLOCK, cache_type="readahead")
 
     def write(self, path: str, pieces: Iterable[Buffer], check: Callable[[Path], None]) -> None:
         """Let a file appear that holds these pieces; `check` is for files of this machine."""
-        place = f"{self.root}/{path}"
-        aside = place if self.atomic else self._aside(place)
-        if not self.atomic:
-            self.fs.makedirs(posixpath.dirname(place), exist_ok=True)
+        place = self.prefix + path
+        if self.commits:
+            file = self.fs.open(place, "wb", block_size=BLOCK, autocommit=False)
+            try:
+                for piece in pieces:
+                    file.write(piece)
+                file.close()
+                file.commit()
+            except BaseException:
+                file.discard()
+                raise
+            return
+        aside = posixpath.join(posixpath.dirname(place), f".{posixpath.basename(place)}.{publish.unique()}")
+        self.fs.makedirs(posixpath.dirname(place), exist_ok=True)
         try:
             with self.fs.open(aside, "wb", block_size=BLOCK) as file:
                 for piece in pieces:
                     file.write(piece)
-        except BaseException:  # closing it has let it appear, half: no manifest names it, but it takes room
-            self.fs.rm_file(aside)
-            raise
-        if not self.atomic:
             self.fs.mv(aside, place)
-
-    def remove(self, path: str) -> None:
-        """Delete a file."""
-        self.fs.rm_file(f"{self.root}/{path}")
+        except BaseException:
+            with suppress(Exception):
+                self.fs.rm_file(aside)
+            raise
 
     def publish(self, path: str, value: Any, replace: bool) -> bool:
         """Let a JSON file appear; what is there stays, unless it is to be replaced. Whether it was this one.
 
         Where the place can't create a file only if there is none, the last of two that come at once stays.
         """
-        place, text = f"{self.root}/{path}", publish.json_text(value).encode()
-        if self.atomic:
-            with suppress(NotImplementedError, TypeError, ValueError):  # not every library can
+        place, text = self.prefix + path, publish.json_text(value).encode()
+        if self.commits:
+            with suppress(NotImplementedError, TypeError):  # not every library can
                 return self._create(place, text, "overwrite" if replace else "create")
         if not replace and self.fs.exists(place):
             return False
@@ -197,16 +253,22 @@ class Remote:
             return False
         return True
 
-    @staticmethod
-    def _aside(place: str) -> str:
-        return posixpath.join(posixpath.dirname(place), f".{posixpath.basename(place)}.{publish.unique()}")
+    def remove(self, path: str) -> None:
+        """Delete a file."""
+        self.fs.rm_file(self.prefix + path)
+
+    def tidy(self, folder: str) -> None:
+        """Nobody can tell here what is still being written."""
 
 
 def read_json(place: Folder | Remote, path: str) -> Any:
     """A JSON file, such as a manifest. Raises ValueError for what is none, or too large for one."""
-    data = place.read(path, publish.MOST_MANIFEST + 1)
+    with place.open(path) as file:
+        data = file.read(publish.MOST_MANIFEST + 1)
     if len(data) > publish.MOST_MANIFEST:
         raise ValueError(f"it has more than {publish.MOST_MANIFEST} bytes")
+    if data.count(b"[") + data.count(b"{") > MOST_PARTS:
+        raise ValueError(f"it has more than {MOST_PARTS} parts")
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:

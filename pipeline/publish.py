@@ -6,6 +6,7 @@ Payloads are written under an own unique name in the same file system, checked, 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -20,7 +21,7 @@ from typing import IO, Any
 
 MOST_JSON = 1 << 30
 """Bytes of a JSON file: the record of a gather of a million items has 300 MB."""
-MOST_MANIFEST = 64 << 20
+MOST_MANIFEST = 32 << 20
 """Bytes of a manifest: one of 33,000 captions has 7 MB, and in memory JSON takes up to twenty times as much."""
 
 LATEST = 1e11
@@ -72,7 +73,7 @@ def publish_json(path: Path, value: Any, usable: Callable[[Any], bool] = lambda 
     """
     aside = _write_aside(path, value)
     try:
-        os.link(aside, path)
+        _link(aside, path)
         sync(path.parent)
         return value
     except FileExistsError:
@@ -84,6 +85,18 @@ def publish_json(path: Path, value: Any, usable: Callable[[Any], bool] = lambda 
         return value
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _link(aside: Path, path: Path) -> None:
+    """Give a file a second name, unless there is one: of several who do, one is first."""
+    try:
+        os.link(aside, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        if os.path.lexists(path):
+            raise FileExistsError(path) from None
+        os.rename(aside, path)  # a file system without links, where of two at the same moment the second stays
 
 
 def remember_json(path: Path, value: Any, usable: Callable[[Any], bool]) -> Any:

@@ -6,36 +6,35 @@ rewritten on either side: a file is copied under its own name, and the manifest 
 
 from __future__ import annotations
 
-import errno
-import hashlib
+import posixpath
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.filesize import decimal
-from tqdm import tqdm
 
+from pipeline import publish
 from pipeline.artifacts import is_manifest
+from pipeline.copying import File, Place, at_once, attempt, copy_all, manifest_or_reason, reason
 from pipeline.experiment import Experiment
 from pipeline.gather import Gather
 from pipeline.keys import digest
 from pipeline.pack import Pack
-from pipeline.places import Folder, Remote, read_json
+from pipeline.places import Folder
 from pipeline.reasons import differences, sentence
 from pipeline.stage import Stage
 from pipeline.stores import Index, Store, is_recipe, may_be_manifest
 
-Place = Folder | Remote
 Check = Callable[[Path, dict, dict], list[str]]
 """What is wrong with a shard's file that came whole, given its manifest and spec, as `extract.verify.check_arrived`."""
-AT_ONCE = 4  # files
-PIECE = 1 << 20  # bytes that are copied at once
-NAMED = 3  # stores of another spec that a person is told of
+NAMED = 3  # of several things, those that a person is told of
+MOST_MANIFESTS = 1 << 30
+"""Bytes of the manifests of a store elsewhere that are read: a stranger's may be without end."""
+CURE_HERE = "delete it and its manifest, and the next run makes it anew; what was imported, import again"
+CURE_THERE = "who has it whole may push it again; else delete it and its manifest there"
 
 
 @dataclass
@@ -49,9 +48,9 @@ class Sent:
     size: int = 0
     """Bytes of these files."""
     items: int = 0
-    """Of a store: how many the files hold."""
+    """Of a store: how many of them the other side lacked."""
     there: int = 0
-    """Files that the other side has, or has in other shards."""
+    """Shards all of whose items the other side has, or will have; of a stage that is no pack, whether it has that."""
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """Sentences that name what could not travel, and say why."""
@@ -67,26 +66,22 @@ def push(experiment: Experiment, names: Sequence[str], there: Place, dry_run: bo
         dry_run: copy nothing.
 
     Raises:
-        ValueError: for a name of none of the experiment's stages, or a place that can't be written.
+        ValueError: for a name of none of the experiment's stages, or a place that can't be.
     """
-    here = Folder(experiment.artifacts.root)
     kinds = chosen(experiment, names)
     if not dry_run:
         there.create()
-    for kind in kinds:
-        stage, sent = kind.of(experiment), Sent(kind.__name__)
-        if stage.key() is None or (not isinstance(stage, Pack) and stage.payload() is None):
+    here = Folder(experiment.artifacts.root, mine=True)
+
+    def send(stage: Stage, sent: Sent) -> None:
+        if stage.key() is None or not (stage.store.manifests() if isinstance(stage, Pack) else stage.payload()):
             sent.problems.append("there is none here that fits this config: a run of the pipeline makes it")
         elif isinstance(stage, Pack):
-            sent.place = stage.place()
-            _send_shards(
-                stage.store, here, _StoreAt(there, sent.place, stage.store, [], all_known=True), there, sent, dry_run
-            )
+            _send_shards(stage.store, here, there, sent, dry_run)
         else:
-            sent.place = stage.place()
-            has = "manifest.json" in there.sizes(sent.place)
-            _send_result(stage, here, there, sent, has, dry_run)
-        yield sent
+            _send_result(stage, here, there, sent, dry_run)
+
+    return _each(experiment, kinds, send)
 
 
 def pull(
@@ -96,25 +91,36 @@ def pull(
 
     Stages come in the order of the pipeline, because some keys are known only when what is before them is here.
     """
-    here = Folder(experiment.artifacts.root)
-    for kind in chosen(experiment, names):
-        stage, sent = kind.of(experiment), Sent(kind.__name__)
+    here = Folder(experiment.artifacts.root, mine=True)
+
+    def send(stage: Stage, sent: Sent) -> None:
         stage.digests(compute=True)
         experiment.forget()
         if stage.key() is None:
             waits = ", ".join(sorted(other.__name__ for other in stage.waits_for()))
             sent.problems.append(f"its key is known only when here are: {waits}")
         elif isinstance(stage, Pack):
-            sent.place = stage.place()
-            theirs = _StoreAt(there, sent.place, stage.store, sent.problems)
-            if not theirs.names():
-                sent.problems.append(_nothing_at(there, stage))
-            mine = _StoreAt(here, sent.place, stage.store, [], all_known=True)  # without what a power cut left short
-            _send_shards(theirs, there, mine, here, sent, dry_run, check)
+            before = set(stage.store.index().failures)
+            _send_shards(stage.store, there, here, sent, dry_run, check)
+            if not (sent.files or sent.there or sent.problems or sent.notes):
+                _tell_nothing(stage, there, sent)
+            _tell_failures(stage, before, sent)
         else:
-            sent.place = stage.place()
-            _send_result(stage, there, here, sent, stage.payload() is not None, dry_run)
+            _send_result(stage, there, here, sent, dry_run)
         experiment.forget()
+
+    return _each(experiment, chosen(experiment, names), send)
+
+
+def _each(experiment: Experiment, kinds: Sequence[type[Stage]], send: Callable[[Stage, Sent], None]) -> Iterator[Sent]:
+    for kind in kinds:
+        sent = Sent(kind.__name__)
+        try:
+            stage = kind.of(experiment)
+            sent.place = stage.place() or ""
+            send(stage, sent)
+        except Exception as error:  # places have errors of their own, and the other stages go on
+            sent.problems.append(str(error) if isinstance(error, ValueError) else reason(error))
         yield sent
 
 
@@ -130,39 +136,57 @@ def chosen(experiment: Experiment, names: Sequence[str]) -> list[type[Stage]]:
     found: set[type[Stage]] = set()
     while todo:
         kind = todo.pop()
-        if issubclass(kind, Gather):
-            todo.append(type(kind.of(experiment).pack))
+        stage = kind(experiment=experiment, id="")  # `of` would ask for all sources behind it
+        if isinstance(stage, Gather):
+            todo.append(type(stage.pack))
         elif kind not in found:
             found.add(kind)
-            todo += [stage for stage, _ in kind.of(experiment).needs().values()]
+            todo += [other for other, _ in stage.needs().values()]
     return [kind for kind in experiment.order if kind in found]
 
 
 class _StoreAt(Store):
-    """A store elsewhere, as one listing shows it. Manifests that are the same here are not read again.
+    """A store in a place, as one listing shows it. Manifests that are known already are not read again.
+
+    A shard that is listed with another size than its manifest says is as good as not there.
 
     Args:
-        known: the manifests here.
-        problems: filled with a line for each file that is no manifest.
-        all_known: read nothing if all that is here is there.
+        folder: where it lies in the place.
+        store: the same store here.
+        listed: the sizes of its files.
+        needed: manifests; if all their shards are there, nothing else is read.
     """
 
-    def __init__(self, place: Place, folder: str, here: Store, problems: list[str], all_known: bool = False):
-        super().__init__(Path(folder), here.spec)
-        listed, known = place.sizes(folder), here.manifests()
-        same = {name: one for name, one in known.items() if listed.get(one["payload"], 0) in (None, one["size"])}
-        # what is there with another size than it has here is damaged: as good as not there
-        self._listed = listed.keys() - {one["payload"] for name, one in known.items() if name not in same}
-        self._read = {name: one for name, one in same.items() if name in listed}
-        if all_known and len(self._read) == len(known):
-            return
-        unread = [name for name in self._listed if may_be_manifest(name) and name not in self._read]
-        for name, found in zip(unread, _at_once(partial(_manifest_or_reason, place, folder), unread), strict=True):
-            if self._is_of_shard(found, name):
-                self._read[name] = found
-            else:
-                reason = found if isinstance(found, str) else "it is no manifest of a shard of this spec"
-                problems.append(f"{place}/{folder}/{name} is left out: {reason}")
+    def __init__(
+        self, place: Place, folder: str, store: Store, listed: Mapping[str, int | None], needed: dict | None = None
+    ):
+        super().__init__(Path(folder), store.spec)
+        self.damaged: dict[str, str] = {}
+        """Why files are left out, by name."""
+        self._listed = set(listed)
+        known = store.manifests()
+        self._read = {
+            n: one for n, one in known.items() if n in listed and listed.get(one["payload"], 0) in (None, one["size"])
+        }
+        if needed is None or not needed.keys() <= self._read.keys():
+            unread = [name for name in listed if may_be_manifest(name) and name not in self._read]
+            fit = [name for name in unread if (listed[name] or 0) <= publish.MOST_MANIFEST]
+            self.damaged |= {name: "it is too large for a manifest" for name in unread if name not in fit}
+            if sum(listed[name] or 0 for name in fit) > MOST_MANIFESTS:
+                raise ValueError(f"{place}/{folder} has more than {MOST_MANIFESTS} bytes of manifests")
+            paths = [f"{folder}/{name}" for name in fit]
+            for name, found in zip(fit, at_once(partial(manifest_or_reason, place), paths), strict=True):
+                if self._is_of_shard(found, name):
+                    self._read[name] = found
+                else:
+                    not_one = "it is no manifest of a shard of this spec"
+                    self.damaged[name] = found if isinstance(found, str) else not_one
+        for name, one in list(self._read.items()):
+            size = listed.get(one["payload"], one["size"])  # what is not listed may have come since
+            if size not in (None, one["size"]):
+                self.damaged[one["payload"]] = f"it has {size} bytes, not {one['size']} as its manifest says"
+                self._listed.discard(one["payload"])
+                del self._read[name]
 
     def names(self) -> set[str]:
         """The names of the files that were listed, without damaged shards."""
@@ -175,44 +199,95 @@ class _StoreAt(Store):
 
 
 def _send_shards(
-    source: Store, place: Place, target: Store, there: Place, sent: Sent, dry_run: bool, check: Check | None = None
+    store: Store, place: Place, there: Place, sent: Sent, dry_run: bool, check: Check | None = None
 ) -> None:
-    """Copy the shards of which the target lacks an item, or that one failed."""
-    index, held, names = target.index(), target.manifests(), target.names()
-    lacking = {}
-    for name, one in source.manifests().items():
-        if _covered(one, index):
-            sent.there += 1
-        elif name in held and held[name]["payload"] in names:
-            sent.there += 1
-            failed = ", ".join(failure["id"] for failure in held[name]["failures"][:NAMED])
-            sent.notes.append(f"{name[:12]}… is there, but with {failed} failed, and stays so")
-        else:
-            lacking[name] = one
-    _count(lacking.values(), index, sent)
-    if dry_run or not lacking:
+    """Copy shards until the target lacks nothing that there is. That it lacked nothing is remembered."""
+    listings = [place.sizes(sent.place), there.sizes(sent.place)]
+    asked = [str(place), str(there), *(sorted(listed.items()) for listed in listings)]
+    memo = store.folder / "memo" / f"{digest(asked)[:32]}.json"
+    if _is_memo(known := publish.read_json(memo)):
+        sent.there = known["there"]
         return
-    _check_room(there, sent)
+    source = _StoreAt(place, sent.place, store, listings[0])
+    target = _StoreAt(there, sent.place, store, listings[1], needed=source.manifests())
+    cure = CURE_HERE if isinstance(place, Folder) and place.mine else CURE_THERE
+    sent.problems += [f"{place}/{sent.place}/{name} is left out: {why}; {cure}" for name, why in source.damaged.items()]
+    index, held, names = target.index(), target.manifests(), target.names()
+    left = source.manifests()
+    wanted = _choose(left, index)
+    for name in [name for name in wanted if name in held and held[name]["payload"] in names]:
+        failed = ", ".join(failure["id"] for failure in held[name]["failures"][:NAMED])
+        sent.notes.append(f"{name[:12]}… is there already, made where other items failed ({failed}), and stays so")
+        del left[name], wanted[name]
+    sent.there = len(left) - len(wanted)
+    if dry_run or not wanted:
+        _count(wanted.values(), index, sent)
+        if not (wanted or sent.problems or sent.notes):
+            publish.remember_json(memo, {"there": sent.there}, _is_memo)
+        return
+    _check_room(there, sum(one["size"] for one in wanted.values()))
     about = f"{sent.place}/store.json"
-    if "store.json" not in names and (why_not := _try(there.publish, about, source.about_spec(), False)):
-        sent.problems.append(f"{there} can't be written: {why_not}")
-        return _count([], index, sent)
+    if "store.json" not in names and (why_not := attempt(there.publish, about, source.about_spec(), False)):
+        sent.problems.append(f"{there}/{sent.place} can't be written: {why_not}")
+        return
+    copied: dict[str, dict] = {}
 
-    def copy(name: str, advance: Callable[[int], object]) -> None:
-        one, payload = lacking[name], f"{sent.place}/{lacking[name]['payload']}"
+    def publish_manifest(name: str) -> None:
+        one, path = wanted[name], f"{sent.place}/{name}"
+        if there.publish(path, one, name in names):
+            copied[name] = one
+        else:  # another process was first, maybe with values of its own
+            first = manifest_or_reason(there, path)
+            if isinstance(first, dict) and first.get("payload") != one["payload"]:
+                there.remove(f"{sent.place}/{one['payload']}")
 
-        def check_here(path: Path) -> None:
-            if check and (wrong := check(path, one, source.spec)):
-                raise ValueError("; ".join(wrong).replace(str(path), "it"))
+    while wanted:
+        files = {name: _file_of(one, sent.place, source.spec, check) for name, one in wanted.items()}
+        failed = copy_all(sent.stage, place, there, files, publish_manifest)
+        sent.problems += [f"{place}/{files[name].path} is left out: {why}; {cure}" for name, why in failed.items()]
+        left = {name: one for name, one in left.items() if name not in wanted}
+        wanted = _choose(left, _with(index, copied.values()))  # others may hold what a bad one held
+    _count(copied.values(), index, sent)
+    there.tidy(sent.place)
 
-        there.write(payload, _pieces(place, payload, one["size"], one["sha256"], advance), check_here)
-        if not there.publish(f"{sent.place}/{name}", one, replace=name in names):
-            with suppress(ValueError):  # another process was first, maybe with values of its own
-                if read_json(there, f"{sent.place}/{name}")["payload"] != one["payload"]:
-                    there.remove(payload)
 
-    failed = _copy_all({name: one["payload"] for name, one in lacking.items()}, copy, place, sent)
-    _count([one for name, one in lacking.items() if name not in failed], index, sent)
+def _is_memo(value: object) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("there"), int)
+
+
+def _file_of(manifest: dict, folder: str, spec: dict, check: Check | None) -> File:
+    """A shard's file, which on this machine is not to be seen before it is checked."""
+
+    def refuse(path: Path) -> None:
+        if check and (wrong := check(path, manifest, spec)):
+            raise ValueError("; ".join(wrong).replace(str(path), "it"))
+
+    return File(f"{folder}/{manifest['payload']}", manifest["size"], manifest["sha256"], refuse)
+
+
+def _choose(manifests: dict[str, dict], index: Index) -> dict[str, dict]:
+    """The shards that hold what a store of this index lacks, the largest first, and none that the others cover."""
+    held, found = _with(index, ()), {}
+    for name, one in sorted(manifests.items(), key=lambda pair: -len(pair[1]["digests"])):
+        rows = all(source in held.rows for source in one["digests"])
+        if not rows or not all(held.settled(failure["digest"], failure["retry"]) for failure in one["failures"]):
+            found[name] = one
+            _add(held, one)
+    return found
+
+
+def _with(index: Index, manifests: Iterable[dict]) -> Index:
+    """The index of a store that holds these shards, too."""
+    held = Index(dict(index.rows), dict(index.failures))
+    for one in manifests:
+        _add(held, one)
+    return held
+
+
+def _add(index: Index, manifest: dict) -> None:
+    index.rows |= dict.fromkeys(manifest["digests"], Path())
+    new = [failure for failure in manifest["failures"] if not index.settled(failure["digest"], failure["retry"])]
+    index.failures |= {failure["digest"]: failure for failure in new}
 
 
 def _count(manifests: Collection[dict], index: Index, sent: Sent) -> None:
@@ -221,38 +296,29 @@ def _count(manifests: Collection[dict], index: Index, sent: Sent) -> None:
     sent.items = len({source for one in manifests for source in one["digests"]} - index.rows.keys())
 
 
-def _covered(manifest: dict, index: Index) -> bool:
-    """Whether a store of this index has all that a shard's manifest tells of."""
-    rows = all(source in index.rows for source in manifest["digests"])
-    return rows and all(index.settled(failure["digest"], failure["retry"]) for failure in manifest["failures"])
-
-
-def _send_result(stage: Stage, place: Place, there: Place, sent: Sent, has: bool, dry_run: bool) -> None:
-    """Copy a stage's result, unless the target `has` it; its manifest comes when all files are there."""
-    manifest = _manifest_or_reason(place, sent.place, "manifest.json")
-    if has:
+def _send_result(stage: Stage, place: Place, there: Place, sent: Sent, dry_run: bool) -> None:
+    """Copy a stage's result, unless the target has it whole; its manifest comes when all files are there."""
+    about = f"{sent.place}/manifest.json"
+    theirs, manifest = manifest_or_reason(there, about), manifest_or_reason(place, about)
+    if _is_of(theirs, stage) and not _lacking(there, sent.place, theirs):
         sent.there = 1
     elif isinstance(manifest, str):
         sent.problems.append(f"{place} has none of this key: {manifest}")
     elif not _is_of(manifest, stage):
-        sent.problems.append(f"{place}/{sent.place}/manifest.json is left out: it is not that of a {stage.name}")
+        sent.problems.append(f"{place}/{about} is left out: it is not that of a {stage.name}; delete it there")
+    elif lacking := _lacking(place, sent.place, manifest):
+        sent.problems.append(f"{place}/{sent.place} is left out: {lacking} is not wholly there; {CURE_THERE}")
     else:
-        files, folder = manifest["files"], f"{sent.place}/{manifest['payload']}"
-        sent.files, sent.size = len(files), sum(file["size"] for file in files.values())
-        if dry_run:
-            return
-        _check_room(there, sent)
-
-        def copy(name: str, advance: Callable[[int], object]) -> None:
-            path, file = f"{folder}/{name}", files[name]
-            there.write(path, _pieces(place, path, file["size"], file["sha256"], advance), lambda path: None)
-
-        failed = _copy_all({name: f"{manifest['payload']}/{name}" for name in files}, copy, place, sent)
-        about, replace = f"{sent.place}/manifest.json", stage.manifest() is not None
-        if not failed and (why_not := _try(there.publish, about, manifest, replace)):
-            sent.problems.append(f"{there} can't be written: {why_not}")
-        if sent.problems:
-            sent.files = sent.size = 0
+        folder = f"{sent.place}/{manifest['payload']}"
+        files = {n: File(f"{folder}/{n}", one["size"], one["sha256"]) for n, one in manifest["files"].items()}
+        size = sum(file.size for file in files.values())
+        if not dry_run:
+            _check_room(there, size)
+            if failed := copy_all(sent.stage, place, there, files):
+                sent.problems += [f"{place}/{files[name].path} is left out: {why}" for name, why in failed.items()]
+                return
+            there.publish(about, manifest, "manifest.json" in there.sizes(sent.place))
+        sent.files, sent.size = len(files), size
 
 
 def _is_of(manifest: Any, stage: Stage) -> bool:
@@ -265,85 +331,42 @@ def _is_of(manifest: Any, stage: Stage) -> bool:
     )
 
 
-def _copy_all(files: dict[str, str], copy: Callable[[str, Callable], None], place: Place, sent: Sent) -> set[str]:
-    """Copy several files at a time, whatever happens to one; a bar shows the bytes. Returns those that failed."""
-    with tqdm(total=sent.size, desc=sent.stage, unit="B", unit_scale=True, disable=None) as bar:
-
-        def attempt(name: str) -> str | None:
-            why_not = _try(copy, name, bar.update)
-            return why_not and f"{place}/{sent.place}/{files[name]} is left out: {why_not}"
-
-        failed = {name: problem for name, problem in zip(files, _at_once(attempt, files), strict=True) if problem}
-    sent.problems += failed.values()
-    return failed.keys()
-
-
-def _at_once(function: Callable[[str], Any], names: Iterable[str]) -> Iterator[Any]:
-    """What a function gives for each name, in order, some at a time."""
-    threads = ThreadPoolExecutor(AT_ONCE)
-    try:
-        yield from threads.map(function, names)
-    finally:
-        threads.shutdown(cancel_futures=True)
-
-
-def _pieces(place: Place, path: str, size: int, sha256: str, advance: Callable[[int], object]) -> Iterator[memoryview]:
-    """A file's bytes, some at a time, in memory that the next ones overwrite: new memory costs as much as copying.
-
-    Raises ValueError, at the latest in the end, unless they are those expected.
-    """
-    found, done, buffer = hashlib.sha256(), 0, memoryview(bytearray(PIECE))
-    with place.open(path) as file:
-        while count := file.readinto(buffer):
-            done += count
-            if done > size:
-                raise ValueError(f"it has more than the {size} bytes of its manifest")
-            found.update(buffer[:count])
-            yield buffer[:count]
-            advance(count)
-    if done != size:
-        raise ValueError(f"it has {done} bytes, not {size} as its manifest says")
-    if found.hexdigest() != sha256:
-        raise ValueError(f"its sha256 is {found.hexdigest()[:12]}…, not that of its manifest")
-
-
-def _check_room(there: Place, sent: Sent) -> None:
-    """Raise ValueError if a folder's disk has no room for what is to come."""
-    if isinstance(there, Folder):
-        place = next(path for path in (there.root, *there.root.parents) if path.is_dir())
-        if sent.size > (free := shutil.disk_usage(place).free):
-            raise ValueError(f"{sent.stage}: {decimal(sent.size)} do not fit on the {decimal(free)} free in {there}")
-
-
-def _nothing_at(there: Place, stage: Pack) -> str:
-    """That a place has no shard of a pack's spec, and how those differ that it has."""
-    told = []
-    for name in [name for name in there.folders("stores") if name.startswith(f"{stage.name}-")][:NAMED]:
-        about = _manifest_or_reason(there, f"stores/{name}", "store.json")
-        if isinstance(about, dict) and is_recipe(spec := about.get("spec")):
-            told.append(f"{name} (there → here: {sentence(differences(spec, stage.draft()), most=9)})")
-    return f"{there} has no shards of this spec" + f"; it has {'; '.join(told)}" * bool(told)
-
-
-def _manifest_or_reason(place: Place, folder: str, name: str) -> Any:
-    """The JSON in a file, or a sentence why there is none."""
-    try:
-        return read_json(place, f"{folder}/{name}")
-    except Exception as error:  # places have errors of their own
-        return _reason(error)
-
-
-def _try(action: Callable, *arguments: Any) -> str | None:
-    """Do something; if it fails, why."""
-    try:
-        action(*arguments)
-    except Exception as error:  # places have errors of their own; the rest goes on, and all are told
-        return _reason(error)
+def _lacking(place: Place, folder: str, manifest: dict) -> str | None:
+    """The first of a result's files that is not there with its size."""
+    sizes: dict[str, dict] = {}
+    for name, file in manifest["files"].items():
+        inside, base = posixpath.split(name)
+        if inside not in sizes:
+            sizes[inside] = place.sizes(posixpath.join(folder, manifest["payload"], inside).rstrip("/"))
+        if sizes[inside].get(base, -1) not in (None, file["size"]):
+            return name
     return None
 
 
-def _reason(error: Exception) -> str:
-    if getattr(error, "errno", None) == errno.ENOENT:
-        return "it is not there"
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(said.split())
+def _check_room(there: Place, size: int) -> None:
+    """Raise ValueError if a folder's disk has no room for what is to come."""
+    if isinstance(there, Folder):
+        place = next(path for path in (there.root, *there.root.parents) if path.is_dir())
+        if size > (free := shutil.disk_usage(place).free):
+            raise ValueError(f"{decimal(size)} do not fit on the {decimal(free)} free in {there}: make room")
+
+
+def _tell_nothing(stage: Pack, there: Place, sent: Sent) -> None:
+    """That a place has no shard of a pack's spec, and how those differ that it has."""
+    told = []
+    for name in [name for name in there.folders("stores") if name.startswith(f"{stage.name}-")][:NAMED]:
+        about = manifest_or_reason(there, f"stores/{name}/store.json")
+        if isinstance(about, dict) and is_recipe(spec := about.get("spec")):
+            told.append(f"{name} (there → here: {sentence(differences(spec, stage.draft()), most=9)})")
+    nothing = there.missing() or f"{there} has no shards of this spec" + f"; it has {'; '.join(told)}" * bool(told)
+    sent.problems.append(nothing)
+
+
+def _tell_failures(stage: Pack, before: Collection[str], sent: Sent) -> None:
+    """Which items have failed where they were extracted, so that nobody tries them here unasked."""
+    index = stage.store.index()
+    new = [one for source, one in index.failures.items() if source not in before and source not in index.rows]
+    if new:
+        again = f"--override {stage.retry_field}={max(one['retry'] for one in new) + 1} tries them here"
+        such = f"{new[0]['id']}: {new[0]['reason']}"
+        sent.notes.append(f"{len(new)} {stage.holds[0]} failed where they were extracted, such as {such}; {again}")

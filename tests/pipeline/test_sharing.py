@@ -1,20 +1,28 @@
 """Push and pull between artifacts folders and other places: what travels, and what is refused."""
 
+import errno
 import hashlib
+import itertools
 import json
 import os
 import shutil
+import stat
+import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shares import FRAMES, add, experiment_in, item, rows_in, rows_of, snapshot, store_in
 
 import tasks
+import videocap_store
+from extract import exchange
 from extract.verify import check_arrived
-from pipeline import sharing
+from pipeline import foreign, sharing
 from pipeline.artifacts import Artifacts
+from pipeline.foreign import foreign_store
 from pipeline.keys import digest
 from pipeline.places import Folder, Remote, place_of
 from pipeline.sharing import Sent
@@ -128,8 +136,8 @@ def test_failures_travel_and_rows_go_before_them(tmp_path, place):
 def test_one_key_with_other_failures_stays_and_is_told(tmp_path, team):
     add(store_in(tmp_path / "bob"), [0], failed=[1])
     sent = pull(tmp_path / "bob", team)
-    assert (sent.files, sent.there) == (2, 1)
-    assert "video1 failed" in sent.notes[0]
+    assert (sent.files, sent.there) == (2, 0)
+    assert "(video1)" in sent.notes[0]
 
 
 def test_a_dry_run_tells_the_same_and_writes_nothing(tmp_path, team):
@@ -170,14 +178,19 @@ def test_a_damaged_shard_is_not_pushed_and_the_others_are(tmp_path):
     assert sent.files == 2
     assert payload.name in sent.problems[0]
     assert "sha256" in sent.problems[0]
+    assert "the next run makes it anew" in sent.problems[0]
     assert not (tmp_path / "team" / payload.relative_to(tmp_path / "alice")).exists()
 
 
 def test_a_place_without_the_spec_tells_how_its_own_differs(tmp_path, team):
     sent = pull(tmp_path / "bob", team, override="decode.frames=7")
     assert "decode.frames: 12 → 7" in sent.problems[0]
-    sent = pull(tmp_path / "bob", Folder(tmp_path / "nowhere"))
-    assert sent.problems == [f"{tmp_path / 'nowhere'} has no shards of this spec"]
+    (tmp_path / "empty").mkdir()
+    sent = pull(tmp_path / "bob", Folder(tmp_path / "empty"))
+    assert sent.problems == [f"{tmp_path / 'empty'} has no shards of this spec"]
+    sent = pull(tmp_path / "bob", Folder(tmp_path / "tema"))
+    assert sent.problems == [f"there is no folder {tmp_path / 'tema'}: is it mounted?"]
+    assert "none here that fits this config" in push(tmp_path / "alice", team, override="decode.frames=7").problems[0]
 
 
 def test_a_stage_that_waits_for_another_is_told_so(tmp_path, team):
@@ -196,14 +209,151 @@ def test_a_place_that_can_not_be_is_refused(tmp_path, team):
         push(tmp_path / "alice", Folder(tmp_path / "mnt" / "team"))
     with pytest.raises(ValueError, match="Protocol not known"):
         place_of("nosuch://bucket/team")
-    assert str(place_of("file:///mnt/team")) == "/mnt/team"
+    with pytest.raises(ValueError, match="a URL has // behind its colon"):
+        place_of("s3:bucket/team")
+    with pytest.raises(ValueError, match="can't be opened"):
+        place_of("dir:///mnt")
+    assert str(place_of("file:///mnt/my team")) == "/mnt/my team"
+    assert str(place_of("memory://")) == "memory://"
 
 
 def test_a_disk_without_room_is_told_before_anything_is_copied(tmp_path, team, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(100, 90, 10))
-    with pytest.raises(ValueError, match="do not fit on the 10 bytes free"):
-        pull(tmp_path / "bob", team)
+    assert "do not fit on the 10 bytes free" in pull(tmp_path / "bob", team).problems[0]
     assert not (tmp_path / "bob" / "stores").exists()
+
+
+@pytest.mark.parametrize("others", [[6], []], ids=["in another cut", "under the same key"])
+def test_what_one_has_whole_takes_the_place_of_what_is_damaged_there(others, tmp_path, team):
+    first = min(store_in(team.root).folder.glob("[0-9a-f]*.json"))
+    os.truncate(next(first.parent.glob(f"{first.stem}-*.h5")), 100)
+    assert "has 100 bytes" in pull(tmp_path / "bob", team).problems[0]
+    numbers = [number for number in range(6) if item(number)[1] in json.loads(first.read_text())["digests"]]
+    add(store_in(tmp_path / "carol"), [*numbers, *others], seed=1)
+    sent = push(tmp_path / "carol", team)
+    assert (sent.files, sent.problems) == (1, [])
+    assert pull(tmp_path / "bob", team).files == 1
+    assert set(rows_in(store_in(tmp_path / "bob"))) >= {f"video{number}" for number in range(6)}
+
+
+def test_of_two_cuts_of_the_same_videos_one_travels(tmp_path):
+    store = store_in(tmp_path / "alice")
+    for start in range(0, 8, 2):
+        add(store, [start, start + 1])
+    add(store, range(8), seed=1)
+    sent = push(tmp_path / "alice", Folder(tmp_path / "team"))
+    assert (sent.files, sent.items, sent.there) == (1, 8, 4)
+    payload = next(path for path in store.folder.glob("*.h5") if path.stat().st_size == sent.size)
+    payload.write_bytes(payload.read_bytes()[:-1] + b"\xff")  # where that is bad, the others do
+    sent = push(tmp_path / "alice", Folder(tmp_path / "other"))
+    assert (sent.files, sent.items, len(sent.problems)) == (4, 8, 1)
+
+
+def test_who_pulls_is_told_what_failed_elsewhere(tmp_path, team):
+    add(store_in(tmp_path / "carol"), [6], failed=[7, 8], retry=2)
+    push(tmp_path / "carol", team)
+    sent = pull(tmp_path / "bob", team)
+    assert sent.notes == [
+        "2 videos failed where they were extracted, such as video7: it is cut short; --override decode.retry_failed=3 "
+        "tries them here"
+    ]
+    assert pull(tmp_path / "bob", team).notes == []
+
+
+def test_imported_features_travel(tmp_path):
+    rows = {f"video{number}": rows_of(number) for number in range(3)}
+    (tmp_path / "npy").mkdir()
+    for name, values in rows.items():
+        np.save(tmp_path / "npy" / f"{name}.npy", values.astype(np.float32))
+    (tmp_path / "captions.csv").write_text("video,caption\nvideo0,it moves")
+    override = f"data.kind=folder data.annotations={tmp_path / 'captions.csv'} data.features=i3d aspects.use=[]"
+    store = foreign_store(experiment_in(tmp_path / "alice").artifacts, "i3d")
+    items = exchange.read_items(exchange.ForeignFeatures(tmp_path / "npy"), 8, [])
+    assert foreign.publish(store, items, exchange.write_shard, 2, "npy") == 3
+    place = Folder(tmp_path / "team")
+    assert push(tmp_path / "alice", place, override=override, stages=["FrameFeatures"]).items == 3
+    assert pull(tmp_path / "bob", place, override=override, stages=["FrameFeatures"]).items == 3
+    there = foreign_store(experiment_in(tmp_path / "bob").artifacts, "i3d")
+    assert rows_in(there) == {name: values.tobytes() for name, values in rows.items()}
+
+
+def test_a_stage_that_fails_does_not_keep_the_others(tmp_path, team):
+    result_at(tmp_path / "alice")
+    stages = ["ToyWorld", FRAMES]
+    (team.root / "ToyWorld").write_text("no folder")
+    for sent in (
+        list(sharing.push(experiment_in(tmp_path / "alice"), stages, team)),
+        list(sharing.pull(experiment_in(tmp_path / "bob"), stages, team, check_arrived)),
+    ):
+        assert len(sent[0].problems) == 1
+        assert "Not a directory" in sent[0].problems[0]
+        assert (sent[1].files + sent[1].there, sent[1].problems) == (3, [])
+
+
+def test_a_listing_misses_nothing_while_files_come(tmp_path):
+    (tmp_path / "place" / "store").mkdir(parents=True)
+    (tmp_path / "place" / "store" / "there.json").write_text("{}")
+    place, stop = Folder(tmp_path / "place"), threading.Event()
+
+    def write() -> None:
+        for number in itertools.count():
+            place.write(f"store/{number % 50}.h5", [b"0"], lambda path: None)
+            if stop.is_set():
+                return
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert all("there.json" in place.sizes("store") for _ in range(1000))
+    finally:
+        stop.set()
+        writer.join()
+
+
+def test_team_mates_may_add_to_what_one_has_made(tmp_path):
+    add(store_in(tmp_path / "alice"), [0, 1])
+    team = Folder(tmp_path / "team")
+    team.root.mkdir()
+    team.root.chmod(0o2775)
+    before = os.umask(0o077)
+    try:
+        push(tmp_path / "alice", team)
+    finally:
+        os.umask(before)
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in team.root.rglob("*")}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o2775}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {0o664}
+
+
+def test_a_file_system_without_links_takes_a_push(tmp_path, monkeypatch):
+    add(store_in(tmp_path / "alice"), [0, 1])
+
+    def refuse(*places):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    team = Folder(tmp_path / "team")
+    assert push(tmp_path / "alice", team).files == 1
+    assert push(tmp_path / "alice", team).there == 1
+    assert [team.publish("a.json", value, False) for value in (1, 2)] == [True, False]
+
+
+def test_what_a_killed_push_left_long_ago_goes_with_a_later_one(tmp_path, team):
+    folder = store_in(team.root).folder
+    left = [folder / f".{name}.{'0' * 32}" for name in ("old.h5", "new.h5")]
+    for path in left:
+        path.write_bytes(b"half")
+    os.utime(left[0], (0, 0))
+    add(store_in(tmp_path / "alice"), [6])
+    push(tmp_path / "alice", team)
+    assert [path.exists() for path in left] == [False, True]
+
+
+def test_the_command_tells_of_every_stage(tmp_path, capsys):
+    experiment = experiment_in(tmp_path)
+    assert len(experiment.order) > 15
+    for kind in experiment.order:
+        assert videocap_store.sent_text(Sent(kind.__name__, files=1, there=1), kind, False).startswith(kind.__name__)
 
 
 # -- strangers
@@ -247,6 +397,7 @@ def lie(name: str, value):
     return lambda store: rewrite(store, **{name: value})
 
 
+BROAD = f"[{'[],' * (1 << 20)}[]]"
 SHARDS = "[0-9a-f]*.h5"
 MANIFESTS = "[0-9a-f]*.json"
 HOSTILE = {
@@ -258,9 +409,10 @@ HOSTILE = {
     "a pipe as shard": (lambda s: replace(s, SHARDS, lambda path, good: os.mkfifo(path)), "no regular file"),
     "a pipe as manifest": (lambda s: replace(s, MANIFESTS, lambda path, good: os.mkfifo(path)), "no regular file"),
     "a shard that is gone": (lambda s: replace(s, SHARDS, lambda path, good: None), "not there"),
-    "a longer shard": (lambda s: replace(s, SHARDS, lambda path, good: path.write_bytes(good + b"0")), "more than"),
+    "a longer shard": (lambda s: replace(s, SHARDS, lambda path, good: path.write_bytes(good + b"0")), "bytes, not"),
     "a shorter shard": (lambda s: replace(s, SHARDS, lambda path, good: path.write_bytes(good[:-1])), "bytes, not"),
-    "a smaller size": (lie("size", 100), "more than the 100 bytes"),
+    "a smaller size": (lie("size", 100), "not 100 as"),
+    "an immense size": (lie("size", 1 << 60), "not 1152921504606846976 as"),
     "a larger size": (lie("size", 1 << 30), "not 1073741824"),
     "another sha256": (lie("sha256", "0" * 64), "sha256"),
     "another content": (lie("content", "0" * 64), "content"),
@@ -271,8 +423,9 @@ HOSTILE = {
     "deep JSON": (lambda s: replace(s, MANIFESTS, lambda path, good: path.write_text("[" * 9**6)), "no JSON"),
     "endless JSON": (
         lambda s: replace(s, MANIFESTS, lambda path, good: os.truncate(_made(path), 1 << 40)),
-        "more than",
+        "too large",
     ),
+    "broad JSON": (lambda s: replace(s, MANIFESTS, lambda path, good: path.write_text(BROAD)), "parts"),
     "a pickle": (lambda s: replace(s, SHARDS, lambda path, good: path.write_bytes(b"\x80\x04N.")), "bytes, not"),
 }
 
@@ -329,7 +482,7 @@ RESULTS = {
     "another recipe": ({"recipe": {"stage": "ToyWorld"}}, "not that of a ToyWorld"),
     "another key": ({"key": "0" * 64}, "not that of a ToyWorld"),
     "another file": ({"files": {"scenes.jsonl": FILE | {"sha256": "0" * 64}}}, "not that of a ToyWorld"),
-    "nothing": ({"payload": "0" * 32}, "not there"),
+    "nothing": ({"payload": "0" * 32}, "not wholly there"),
 }
 
 
@@ -349,7 +502,26 @@ def test_a_result_is_not_read_through_a_link_to_elsewhere(tmp_path):
     payload.rename(tmp_path / "secret")
     payload.symlink_to(tmp_path / "secret")
     sent = pull(tmp_path / "bob", Folder(tmp_path / "team"), stages=["ToyWorld"])
-    assert "it is a link" in sent.problems[0]
+    assert "leads elsewhere by a link" in sent.problems[0]
+
+
+def test_a_store_that_is_a_link_to_elsewhere_is_neither_read_nor_written(tmp_path, team):
+    folder = store_in(team.root).folder
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    add(store_in(tmp_path / "alice"), [6])
+    before = snapshot(tmp_path / "elsewhere")
+    for sent in (pull(tmp_path / "bob", team), push(tmp_path / "alice", team)):
+        assert sent.files == 0
+        assert "leads elsewhere by a link" in sent.problems[0]
+    assert snapshot(tmp_path / "elsewhere") == before
+    assert not store_in(tmp_path / "bob").manifests()
+    # in one's own artifacts a disk may be put in by a link
+    pull(tmp_path / "carol", Folder(tmp_path / "alice"))
+    mine = store_in(tmp_path / "carol").folder
+    mine.rename(tmp_path / "disk")
+    mine.symlink_to(tmp_path / "disk")
+    assert push(tmp_path / "carol", Folder(tmp_path / "other")).files == 4
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,0 +1,121 @@
+"""Copies files between places, several at a time, hashed on their way. Whatever happens to one, the others go on."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from tqdm import tqdm
+
+from pipeline.places import Folder, Remote, read_json
+
+Place = Folder | Remote
+AT_ONCE = 4  # files
+PIECE = 1 << 20  # bytes that are read at once
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that is to be copied: to the same path, if it has this size and sha256."""
+
+    path: str
+    size: int
+    sha256: str
+    check: Callable[[Path], None] = lambda path: None
+    """Raises if a copy on this machine is not to be seen."""
+
+
+def copy_all(
+    title: str, place: Place, there: Place, files: Mapping[str, File], then: Callable[[str], None] = lambda name: None
+) -> dict[str, str]:
+    """Copy files from one place to another, with a bar of their bytes.
+
+    Args:
+        title: of the bar.
+        files: by any name.
+        then: called with the name of each file that is there.
+
+    Returns:
+        why files failed, by their names.
+    """
+    stop = Event()
+    with tqdm(
+        total=sum(file.size for file in files.values()), desc=title, unit="B", unit_scale=True, disable=None
+    ) as bar:
+
+        def copy(name: str) -> None:
+            file = files[name]
+            there.write(file.path, _pieces(place, file, bar.update, stop), file.check)
+            then(name)
+
+        try:
+            failed = dict(zip(files, at_once(lambda name: attempt(copy, name), files), strict=True))
+        except BaseException:
+            stop.set()
+            raise
+    return {name: why_not for name, why_not in failed.items() if why_not}
+
+
+def _pieces(place: Place, file: File, advance: Callable[[int], object], stop: Event) -> Iterator[memoryview]:
+    """A file's bytes, some at a time, in memory that the next ones overwrite: new memory costs as much as copying.
+
+    Raises ValueError, at the latest in the end, unless they are those expected.
+    """
+    found, done, buffer = hashlib.sha256(), 0, memoryview(bytearray(PIECE))
+    with place.open(file.path) as source:
+        while count := source.readinto(buffer):
+            if stop.is_set():
+                raise InterruptedError("the command was stopped")
+            done += count
+            if done > file.size:
+                raise ValueError(f"it has more than the {file.size} bytes of its manifest")
+            found.update(buffer[:count])
+            yield buffer[:count]
+            advance(count)
+    if done != file.size:
+        raise ValueError(f"it has {done} bytes, not {file.size} as its manifest says")
+    if found.hexdigest() != file.sha256:
+        raise ValueError(f"its sha256 is {found.hexdigest()[:12]}…, not that of its manifest")
+
+
+def at_once(function: Callable[[str], Any], names: Iterable[str]) -> Iterator[Any]:
+    """What a function gives for each name, in order, some at a time."""
+    threads = ThreadPoolExecutor(AT_ONCE)
+    try:
+        yield from threads.map(function, names)
+    finally:
+        threads.shutdown(cancel_futures=True)
+
+
+def manifest_or_reason(place: Place, path: str) -> Any:
+    """The JSON in a file, or a sentence why there is none."""
+    try:
+        return read_json(place, path)
+    except Exception as error:  # places have errors of their own
+        return reason(error)
+
+
+def attempt(action: Callable[..., object], *arguments: Any) -> str | None:
+    """Do something; if it fails, why."""
+    try:
+        action(*arguments)
+    except Exception as error:  # places have errors of their own; the rest goes on, and all are told
+        return reason(error)
+    return None
+
+
+def reason(error: Exception) -> str:
+    """Why something failed, in a line."""
+    if isinstance(error, NotImplementedError):
+        return "nothing can be written to such a place"
+    if getattr(error, "errno", None) == errno.ENOENT:
+        return "it is not there"
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    said += f": {error.filename}" if isinstance(error, OSError) and error.strerror and error.filename else ""
+    return " ".join(said.split())
