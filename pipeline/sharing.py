@@ -74,7 +74,8 @@ def push(experiment: Experiment, names: Sequence[str], there: Place, dry_run: bo
     here = Folder(experiment.artifacts.root, mine=True)
 
     def send(stage: Stage, sent: Sent) -> None:
-        if stage.key() is None or not (stage.store.manifests() if isinstance(stage, Pack) else stage.payload()):
+        sent.place = stage.place() or ""
+        if not sent.place or not (stage.store.manifests() if isinstance(stage, Pack) else stage.payload()):
             sent.problems.append("there is none here that fits this config: a run of the pipeline makes it")
         elif isinstance(stage, Pack):
             _send_shards(stage.store, here, there, sent, dry_run)
@@ -96,7 +97,8 @@ def pull(
     def send(stage: Stage, sent: Sent) -> None:
         stage.digests(compute=True)
         experiment.forget()
-        if stage.key() is None:
+        sent.place = stage.place() or ""
+        if not sent.place:
             waits = ", ".join(sorted(other.__name__ for other in stage.waits_for()))
             sent.problems.append(f"its key is known only when here are: {waits}")
         elif isinstance(stage, Pack):
@@ -116,9 +118,7 @@ def _each(experiment: Experiment, kinds: Sequence[type[Stage]], send: Callable[[
     for kind in kinds:
         sent = Sent(kind.__name__)
         try:
-            stage = kind.of(experiment)
-            sent.place = stage.place() or ""
-            send(stage, sent)
+            send(kind.of(experiment), sent)
         except Exception as error:  # places have errors of their own, and the other stages go on
             sent.problems.append(str(error) if isinstance(error, ValueError) else reason(error))
         yield sent
