@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+from rich.filesize import decimal
 from tqdm import tqdm
 
 from pipeline.places import Folder, Remote, read_json
@@ -43,11 +45,13 @@ def copy_all(
 
     Returns:
         why files failed, by their names.
+
+    Raises:
+        ValueError: if a folder's disk has no room for them.
     """
-    stop = Event()
-    with tqdm(
-        total=sum(file.size for file in files.values()), desc=title, unit="B", unit_scale=True, disable=None
-    ) as bar:
+    total, stop = sum(file.size for file in files.values()), Event()
+    _check_room(there, total)
+    with tqdm(total=total, desc=title, unit="B", unit_scale=True, disable=None) as bar:
 
         def copy(name: str) -> None:
             file = files[name]
@@ -60,6 +64,13 @@ def copy_all(
             stop.set()
             raise
     return {name: why_not for name, why_not in failed.items() if why_not}
+
+
+def _check_room(there: Place, size: int) -> None:
+    if isinstance(there, Folder):
+        place = next(path for path in (there.root, *there.root.parents) if path.is_dir())
+        if size > (free := shutil.disk_usage(place).free):
+            raise ValueError(f"{decimal(size)} do not fit on the {decimal(free)} free in {there}: make room")
 
 
 def _pieces(place: Place, file: File, advance: Callable[[int], object], stop: Event) -> Iterator[memoryview]:

@@ -220,7 +220,7 @@ def test_a_place_that_can_not_be_is_refused(tmp_path, team):
 def test_a_disk_without_room_is_told_before_anything_is_copied(tmp_path, team, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(100, 90, 10))
     assert "do not fit on the 10 bytes free" in pull(tmp_path / "bob", team).problems[0]
-    assert not (tmp_path / "bob" / "stores").exists()
+    assert not list((tmp_path / "bob").rglob("*.h5*"))
 
 
 @pytest.mark.parametrize("others", [[6], []], ids=["in another cut", "under the same key"])
