@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 import tasks
+import videocap_init
 import videocap_store
 from model.config import METRICS
 from pipeline import reasons
@@ -33,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     of_experiment.add_argument("--override", default="", help='changes to it: "train.epochs=3 fusion.block=conv1d"')
     of_experiment.add_argument("--json", action="store_true", help="for programs")
 
+    videocap_init.add_command(commands)
     command = commands.add_parser("status", parents=[of_experiment], help="what a run would do, stage by stage")
     command.set_defaults(run=show_status)
     command = commands.add_parser("why", parents=[of_experiment], help="why a stage is stale, field by field")
@@ -66,6 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
     sys.stdout.reconfigure(errors="backslashreplace")  # captions may hold letters that a terminal can't show
     try:
         return chosen.run(chosen)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     except (ConfigError, ValueError, RuntimeError, OSError) as error:
         print("\n".join(map(printable, str(error).split("\n"))), file=sys.stderr)  # it may quote a stranger's file
         return 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -33,18 +34,28 @@ class File:
     """Raises if a copy on this machine is not to be seen."""
 
 
+class DamagedFile(ValueError):
+    """A file is not what its manifest says."""
+
+
 def copy_all(
-    title: str, place: Place, there: Place, files: Mapping[str, File], then: Callable[[str], None] = lambda name: None
+    title: str,
+    place: Place,
+    there: Place,
+    files: Mapping[str, File],
+    cure: str,
+    then: Callable[[str], None] = lambda name: None,
 ) -> dict[str, str]:
     """Copy files from one place to another, with a bar of their bytes.
 
     Args:
         title: of the bar.
         files: by any name.
+        cure: what to do about a damaged file.
         then: called with the name of each file that is there.
 
     Returns:
-        why files failed, by their names.
+        for files that failed, by their names, a sentence that names the file and says why.
 
     Raises:
         ValueError: if a folder's disk has no room for them.
@@ -53,17 +64,19 @@ def copy_all(
     _check_room(there, total)
     with tqdm(total=total, desc=title, unit="B", unit_scale=True, disable=None) as bar:
 
-        def copy(name: str) -> None:
+        def copy(name: str) -> str | None:
             file = files[name]
-            there.write(file.path, _pieces(place, file, bar.update, stop), file.check)
-            then(name)
+            try:
+                there.write(file.path, _pieces(place, file, bar.update, stop), file.check)
+                then(name)
+            except DamagedFile as error:
+                return f"{place}/{file.path} is left out: {error}; {cure}"
+            except Exception as error:  # places have errors of their own; the other files go on
+                return f"{place}/{file.path} can't be copied to {there}: {reason(error)}"
+            return None
 
-        try:
-            failed = dict(zip(files, at_once(lambda name: attempt(copy, name), files), strict=True))
-        except BaseException:
-            stop.set()
-            raise
-    return {name: why_not for name, why_not in failed.items() if why_not}
+        failed = dict(zip(files, at_once(copy, files, stop), strict=True))
+    return {name: sentence for name, sentence in failed.items() if sentence}
 
 
 def _check_room(there: Place, size: int) -> None:
@@ -76,30 +89,40 @@ def _check_room(there: Place, size: int) -> None:
 def _pieces(place: Place, file: File, advance: Callable[[int], object], stop: Event) -> Iterator[memoryview]:
     """A file's bytes, some at a time, in memory that the next ones overwrite: new memory costs as much as copying.
 
-    Raises ValueError, at the latest in the end, unless they are those expected.
+    Raises DamagedFile, at the latest in the end, unless they are those expected.
     """
     found, done, buffer = hashlib.sha256(), 0, memoryview(bytearray(PIECE))
-    with place.open(file.path) as source:
+    try:
+        source = place.open(file.path)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ELOOP, errno.EINVAL):
+            raise
+        raise DamagedFile(reason(error)) from error
+    with source:
         while count := source.readinto(buffer):
             if stop.is_set():
                 raise InterruptedError("the command was stopped")
             done += count
             if done > file.size:
-                raise ValueError(f"it has more than the {file.size} bytes of its manifest")
+                raise DamagedFile(f"it has more than the {file.size} bytes of its manifest")
             found.update(buffer[:count])
             yield buffer[:count]
             advance(count)
     if done != file.size:
-        raise ValueError(f"it has {done} bytes, not {file.size} as its manifest says")
+        raise DamagedFile(f"it has {done} bytes, not {file.size} as its manifest says")
     if found.hexdigest() != file.sha256:
-        raise ValueError(f"its sha256 is {found.hexdigest()[:12]}…, not that of its manifest")
+        raise DamagedFile(f"its sha256 is {found.hexdigest()[:12]}…, not that of its manifest")
 
 
-def at_once(function: Callable[[str], Any], names: Iterable[str]) -> Iterator[Any]:
-    """What a function gives for each name, in order, some at a time."""
+def at_once(function: Callable[[str], Any], names: Iterable[str], stop: Event | None = None) -> Iterator[Any]:
+    """What a function gives for each name, in order, some at a time; `stop` is set if the caller is to stop."""
     threads = ThreadPoolExecutor(AT_ONCE)
     try:
         yield from threads.map(function, names)
+    except BaseException:
+        if stop:
+            stop.set()
+        raise
     finally:
         threads.shutdown(cancel_futures=True)
 
@@ -112,21 +135,12 @@ def manifest_or_reason(place: Place, path: str) -> Any:
         return reason(error)
 
 
-def attempt(action: Callable[..., object], *arguments: Any) -> str | None:
-    """Do something; if it fails, why."""
-    try:
-        action(*arguments)
-    except Exception as error:  # places have errors of their own; the rest goes on, and all are told
-        return reason(error)
-    return None
-
-
 def reason(error: Exception) -> str:
-    """Why something failed, in a line."""
-    if isinstance(error, NotImplementedError):
-        return "nothing can be written to such a place"
-    if getattr(error, "errno", None) == errno.ENOENT:
+    """Why something failed, in a line. The log keeps where, for who looks for a mistake in the code."""
+    logging.getLogger(__name__).debug("a copy failed", exc_info=error)
+    if getattr(error, "errno", None) == errno.ENOENT and not str(getattr(error, "strerror", "")).startswith("The "):
         return "it is not there"
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    said = getattr(error, "strerror", None) or str(error) or "it can't be done there"
     said += f": {error.filename}" if isinstance(error, OSError) and error.strerror and error.filename else ""
-    return " ".join(said.split())
+    kind = "" if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: "
+    return kind + " ".join(said.split())

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pipeline import publish
-from pipeline.copying import File, Place, at_once, attempt, copy_all, manifest_or_reason
+from pipeline.copying import DamagedFile, File, Place, at_once, copy_all, manifest_or_reason, reason
 from pipeline.keys import digest
-from pipeline.places import Folder
+from pipeline.places import Folder, read_json
 from pipeline.stores import Index, Store, may_be_manifest
 
 Check = Callable[[Path, dict, dict], list[str]]
@@ -19,7 +21,7 @@ NAMED = 3  # of several things, those that a person is told of
 MOST_MANIFESTS = 1 << 30
 """Bytes of the manifests of a store elsewhere that are read: a stranger's may be without end."""
 CURE_HERE = "delete it and its manifest, and the next run makes it anew; what was imported, import again"
-CURE_THERE = "who has it whole may push it again; else delete it and its manifest there"
+CURE_THERE = "delete it and its manifest there, and who has it whole can push it again"
 
 
 @dataclass
@@ -60,10 +62,7 @@ class _StoreAt(Store):
         self.damaged: dict[str, str] = {}
         """Why files are left out, by name."""
         self._listed = set(listed)
-        known = store.manifests()
-        self._read = {
-            n: one for n, one in known.items() if n in listed and listed.get(one["payload"], 0) in (None, one["size"])
-        }
+        self._read = {name: one for name, one in store.manifests().items() if self._is_same(name, one, listed)}
         if needed is None or not needed.keys() <= self._read.keys():
             unread = [name for name in listed if may_be_manifest(name) and name not in self._read]
             fit = [name for name in unread if (listed[name] or 0) <= publish.MOST_MANIFEST]
@@ -72,7 +71,7 @@ class _StoreAt(Store):
                 raise ValueError(f"{place}/{folder} has more than {MOST_MANIFESTS} bytes of manifests")
             paths = [f"{folder}/{name}" for name in fit]
             for name, found in zip(fit, at_once(partial(manifest_or_reason, place), paths), strict=True):
-                if self._is_of_shard(found, name):
+                if self.is_of_shard(found, name):
                     self._read[name] = found
                 else:
                     not_one = "it is no manifest of a shard of this spec"
@@ -80,9 +79,17 @@ class _StoreAt(Store):
         for name, one in list(self._read.items()):
             size = listed.get(one["payload"], one["size"])  # what is not listed may have come since
             if size not in (None, one["size"]):
-                self.damaged[one["payload"]] = f"it has {size} bytes, not {one['size']} as its manifest says"
+                says = f"it has {size} bytes, not {one['size']} as its manifest says"
+                self.damaged[one["payload"]] = says if size >= 0 else "it is a link, or no regular file"
                 self._listed.discard(one["payload"])
                 del self._read[name]
+
+    @staticmethod
+    def _is_same(name: str, manifest: dict, listed: Mapping[str, int | None]) -> bool:
+        """Whether a shard is listed as it would be if it were the one with this manifest."""
+        as_here = (listed.get(name, 0), listed.get(manifest["payload"], 0))
+        expected = (len(publish.json_text(manifest).encode()), manifest["size"])
+        return all(size in (None, one) for size, one in zip(as_here, expected, strict=True))
 
     def names(self) -> set[str]:
         """The names of the files that were listed, without damaged shards."""
@@ -108,42 +115,55 @@ def send_shards(
     target = _StoreAt(there, sent.place, store, listings[1], needed=source.manifests())
     cure = CURE_HERE if isinstance(place, Folder) and place.mine else CURE_THERE
     sent.problems += [f"{place}/{sent.place}/{name} is left out: {why}; {cure}" for name, why in source.damaged.items()]
-    index, held, names = target.index(), target.manifests(), target.names()
-    left = source.manifests()
+    sent.notes += [f"{there}/{sent.place}/{name} does not count: {why}" for name, why in target.damaged.items()]
+    index, held, left = target.index(), target.manifests(), source.manifests()
+    sent.there = sum(_covered(one, index) for one in left.values())
     wanted = _choose(left, index)
-    for name in [name for name in wanted if name in held and held[name]["payload"] in names]:
+    for name in [name for name in wanted if name in held and held[name]["payload"] in target.names()]:
         failed = ", ".join(failure["id"] for failure in held[name]["failures"][:NAMED])
         sent.notes.append(f"{name[:12]}… is there already, made where other items failed ({failed}), and stays so")
         del left[name], wanted[name]
-    sent.there = len(left) - len(wanted)
     if dry_run or not wanted:
         _count(wanted.values(), index, sent)
-        if not (wanted or sent.problems or sent.notes):
+        if sent.there and not (dry_run or sent.problems or sent.notes):
             publish.remember_json(memo, {"there": sent.there}, _is_memo)
         return
-    about = f"{sent.place}/store.json"
-    if "store.json" not in names and (why_not := attempt(there.publish, about, source.about_spec(), False)):
-        sent.problems.append(f"{there}/{sent.place} can't be written: {why_not}")
+    try:
+        there.publish(
+            f"{sent.place}/store.json", store.about_spec(), lambda now: isinstance(now, dict) and "spec" in now
+        )
+    except Exception as error:  # places have errors of their own
+        sent.problems.append(f"{there}/{sent.place} can't be written: {reason(error)}")
         return
     copied: dict[str, dict] = {}
 
     def publish_manifest(name: str) -> None:
         one, path = wanted[name], f"{sent.place}/{name}"
-        if there.publish(path, one, name in names):
+        there.publish(path, one, lambda now: _is_whole(now, name, store, there, sent.place))
+        if read_json(there, path).get("payload") == one["payload"]:
             copied[name] = one
-        else:  # another process was first, maybe with values of its own
-            first = manifest_or_reason(there, path)
-            if isinstance(first, dict) and first.get("payload") != one["payload"]:
-                there.remove(f"{sent.place}/{one['payload']}")
+            rest = [other for other in target.damaged if other.startswith(f"{name[:64]}-") and other != one["payload"]]
+        else:  # another process was first, with values of its own
+            sent.there += 1
+            rest = [one["payload"]]
+        for other in rest:
+            with suppress(FileNotFoundError):
+                there.remove(f"{sent.place}/{other}")
 
     while wanted:
-        files = {name: _file_of(one, sent.place, source.spec, check) for name, one in wanted.items()}
-        failed = copy_all(sent.stage, place, there, files, publish_manifest)
-        sent.problems += [f"{place}/{files[name].path} is left out: {why}; {cure}" for name, why in failed.items()]
+        files = {name: _file_of(one, sent.place, store.spec, check) for name, one in wanted.items()}
+        sent.problems += copy_all(sent.stage, place, there, files, cure, publish_manifest).values()
         left = {name: one for name, one in left.items() if name not in wanted}
         wanted = _choose(left, _with(index, copied.values()))  # others may hold what a bad one held
     _count(copied.values(), index, sent)
     there.tidy(sent.place)
+
+
+def _is_whole(manifest: Any, name: str, store: Store, there: Place, folder: str) -> bool:
+    """Whether what lies there now is the manifest of a shard, and that is there, too."""
+    if not store.is_of_shard(manifest, name):
+        return False
+    return there.sizes(folder).get(manifest["payload"], -1) in (None, manifest["size"])
 
 
 def _is_memo(value: object) -> bool:
@@ -155,20 +175,25 @@ def _file_of(manifest: dict, folder: str, spec: dict, check: Check | None) -> Fi
 
     def refuse(path: Path) -> None:
         if check and (wrong := check(path, manifest, spec)):
-            raise ValueError("; ".join(wrong).replace(str(path), "it"))
+            raise DamagedFile("; ".join(wrong).replace(str(path), "it"))
 
     return File(f"{folder}/{manifest['payload']}", manifest["size"], manifest["sha256"], refuse)
 
 
 def _choose(manifests: dict[str, dict], index: Index) -> dict[str, dict]:
-    """The shards that hold what a store of this index lacks, the largest first, and none that the others cover."""
+    """The shards that hold what a store of this index lacks, the largest first, but none that those before it cover."""
     held, found = _with(index, ()), {}
     for name, one in sorted(manifests.items(), key=lambda pair: -len(pair[1]["digests"])):
-        rows = all(source in held.rows for source in one["digests"])
-        if not rows or not all(held.settled(failure["digest"], failure["retry"]) for failure in one["failures"]):
+        if not _covered(one, held):
             found[name] = one
             _add(held, one)
     return found
+
+
+def _covered(manifest: dict, index: Index) -> bool:
+    """Whether a store of this index has all that a shard's manifest tells of."""
+    rows = all(source in index.rows for source in manifest["digests"])
+    return rows and all(index.settled(failure["digest"], failure["retry"]) for failure in manifest["failures"])
 
 
 def _with(index: Index, manifests: Iterable[dict]) -> Index:

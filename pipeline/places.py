@@ -67,7 +67,7 @@ class Folder:
         return "" if self.root.is_dir() else f"there is no folder {self.root}: is it mounted?"
 
     def sizes(self, folder: str) -> dict[str, int | None]:
-        """The size of each file in a folder, by name, None for a link or pipe; nothing if there is no such folder."""
+        """The size of each file in a folder, by name, -1 for a link or pipe; nothing if there is no such folder."""
         found: dict[str, int | None] = {}
         with suppress(FileNotFoundError), os.scandir(self._inside(folder)) as entries:
             for entry in entries:
@@ -75,7 +75,7 @@ class Folder:
                 if not entry.name.startswith(".") and not entry.is_dir(follow_symlinks=False):
                     with suppress(FileNotFoundError):
                         stat_of = entry.stat(follow_symlinks=False)
-                        found[entry.name] = stat_of.st_size if stat.S_ISREG(stat_of.st_mode) else None
+                        found[entry.name] = stat_of.st_size if stat.S_ISREG(stat_of.st_mode) else -1
         return found
 
     def folders(self, folder: str) -> list[str]:
@@ -112,20 +112,17 @@ class Folder:
                 for piece in pieces:
                     file.write(piece)
             check(aside)
-            self._open_to_others(aside, 0o666)
+            self._open_to_others(aside, 0o644)
             os.rename(aside, place)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
 
-    def publish(self, path: str, value: Any, replace: bool) -> bool:
-        """Let a JSON file appear; what is there stays, unless it is to be replaced. Whether it was this one."""
+    def publish(self, path: str, value: Any, usable: Callable[[Any], bool]) -> bool:
+        """Let a JSON file appear, unless a `usable` one is there. Whether it was this one."""
         place = self._inside(path)
         self._make_folder(place.parent)
-        mine = publish.publish_json(place, value, lambda there: not replace) is value
-        if mine:
-            self._open_to_others(place, 0o666)
-        return mine
+        return publish.publish_json(place, value, usable, self._mode(0o644)) is value
 
     def remove(self, path: str) -> None:
         """Delete a file."""
@@ -152,11 +149,16 @@ class Folder:
             self._make_folder(folder.parent)
             with suppress(FileExistsError):
                 folder.mkdir()
-                self._open_to_others(folder, 0o7777)
+                self._open_to_others(folder, 0o2777)
 
     def _open_to_others(self, path: Path, bits: int) -> None:
-        if not self.mine:
-            path.chmod(self.root.stat().st_mode & bits)
+        if (mode := self._mode(bits)) is not None:
+            with suppress(OSError):  # not every file system has modes
+                path.chmod(mode)
+
+    def _mode(self, bits: int) -> int | None:
+        """These bits of the place's own mode."""
+        return None if self.mine else self.root.stat().st_mode & bits
 
 
 class Remote:
@@ -165,7 +167,8 @@ class Remote:
     def __init__(self, url: str):
         import fsspec
 
-        self.url = url if url.endswith("://") else url.rstrip("/")
+        scheme, colon, rest = url.partition("://")
+        self.url = scheme + colon + rest.rstrip("/")
         try:
             self.fs, root = fsspec.core.url_to_fs(self.url)
         except Exception as error:  # it names the package to install, or the protocols there are
@@ -173,6 +176,8 @@ class Remote:
         self.prefix = f"{root.rstrip('/')}/" if root else ""
         protocols = self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,)
         self.commits = not OBJECT_STORES.isdisjoint(protocols)
+        if self.commits and not root:
+            raise ValueError(f"{url} names no bucket")
 
     def __str__(self) -> str:
         return self.url
@@ -217,7 +222,8 @@ class Remote:
                 file.close()
                 file.commit()
             except BaseException:
-                file.discard()
+                with suppress(Exception):
+                    file.discard()
                 raise
             return
         aside = posixpath.join(posixpath.dirname(place), f".{posixpath.basename(place)}.{publish.unique()}")
@@ -232,25 +238,39 @@ class Remote:
                 self.fs.rm_file(aside)
             raise
 
-    def publish(self, path: str, value: Any, replace: bool) -> bool:
-        """Let a JSON file appear; what is there stays, unless it is to be replaced. Whether it was this one.
+    def publish(self, path: str, value: Any, usable: Callable[[Any], bool]) -> bool:
+        """Let a JSON file appear, unless a `usable` one is there. Whether it was this one.
 
         Where the place can't create a file only if there is none, the last of two that come at once stays.
         """
         place, text = self.prefix + path, publish.json_text(value).encode()
-        if self.commits:
-            with suppress(NotImplementedError, TypeError):  # not every library can
-                return self._create(place, text, "overwrite" if replace else "create")
-        if not replace and self.fs.exists(place):
+        if self._create(place, text):
+            return True
+        try:
+            now = read_json(self, path)
+        except ValueError:  # damaged
+            now = None
+        if usable(now):
             return False
         self.write(path, [text], lambda _: None)
         return True
 
-    def _create(self, place: str, text: bytes, mode: str) -> bool:
-        try:
-            self.fs.pipe_file(place, text, mode=mode)
-        except FileExistsError:
+    def _create(self, place: str, text: bytes) -> bool:
+        """Write a file if there is none."""
+        if self.commits:
+            try:
+                self.fs.pipe_file(place, text, mode="create")
+                return True
+            except FileExistsError:
+                return False
+            except (NotImplementedError, TypeError):  # not every version of a library can
+                pass
+            except OSError as error:  # nor every server
+                if error.errno not in (errno.ENOSYS, errno.EINVAL):
+                    raise
+        if self.fs.exists(place):
             return False
+        self.write(place.removeprefix(self.prefix), [text], lambda _: None)
         return True
 
     def remove(self, path: str) -> None:

@@ -15,7 +15,7 @@ import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -58,20 +58,28 @@ def json_text(value: Any) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
-def _write_aside(path: Path, value: Any) -> Path:
+def _write_aside(path: Path, value: Any, mode: int | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{unique()}")
     aside.write_text(json_text(value), encoding="utf-8")
+    if mode is not None:
+        with suppress(OSError):  # not every file system has modes
+            aside.chmod(mode)
     sync(aside)
     return aside
 
 
-def publish_json(path: Path, value: Any, usable: Callable[[Any], bool] = lambda value: value is not None) -> Any:
+def publish_json(
+    path: Path,
+    value: Any,
+    usable: Callable[[Any], bool] = lambda value: value is not None,
+    mode: int | None = None,
+) -> Any:
     """Link a JSON file into place unless a usable one is there; returns what then lies there.
 
     `usable` judges what is there; what it refuses (damaged, payload gone) is replaced.
     """
-    aside = _write_aside(path, value)
+    aside = _write_aside(path, value, mode)
     try:
         _link(aside, path)
         sync(path.parent)

@@ -87,7 +87,7 @@ def _each(experiment: Experiment, kinds: Sequence[type[Stage]], send: Callable[[
         try:
             send(kind.of(experiment), sent)
         except Exception as error:  # places have errors of their own, and the other stages go on
-            sent.problems.append(str(error) if isinstance(error, ValueError) else reason(error))
+            sent.problems.append(reason(error))
         yield sent
 
 
@@ -129,10 +129,10 @@ def _send_result(stage: Stage, place: Place, there: Place, sent: Sent, dry_run: 
         files = {n: File(f"{folder}/{n}", one["size"], one["sha256"]) for n, one in manifest["files"].items()}
         size = sum(file.size for file in files.values())
         if not dry_run:
-            if failed := copy_all(sent.stage, place, there, files):
-                sent.problems += [f"{place}/{files[name].path} is left out: {why}" for name, why in failed.items()]
+            if problems := copy_all(sent.stage, place, there, files, CURE_THERE):
+                sent.problems += problems.values()
                 return
-            there.publish(about, manifest, "manifest.json" in there.sizes(sent.place))
+            there.publish(about, manifest, lambda now: _is_of(now, stage) and not _lacking(there, sent.place, now))
         sent.files, sent.size = len(files), size
 
 

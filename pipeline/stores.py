@@ -150,12 +150,12 @@ class Store:
         """Manifests never change once they are there, so each is read once."""
         if name not in self._known:
             there = publish.read_json(self.folder / name, publish.MOST_MANIFEST)
-            if not self._is_of_shard(there, name):
+            if not self.is_of_shard(there, name):
                 return None
             self._known[name] = there
         return self._known[name]
 
-    def _is_of_shard(self, value: object, name: str) -> bool:
+    def is_of_shard(self, value: object, name: str) -> bool:
         """Whether a file of this name, holding this value, is the manifest of a shard of the store's spec."""
         return _is_manifest(value, name) and value["spec"] == self.spec_digest
 
@@ -201,11 +201,15 @@ class Store:
             "created": min(max(time.time(), before["created"] + 1e-3 if before else 0.0), publish.LATEST - 1),
             "provenance": {**provenance, **written["provenance"], "seconds": round(time.time() - started, 3)},
         }
+        if len(publish.json_text(manifest)) > publish.MOST_MANIFEST // 4:  # letters have up to four bytes
+            payload.unlink()
+            such = items[0][0][:60]
+            raise ValueError(f"{len(items)} items, as {such!r}, are too many for a shard: lower pipeline.shard_size")
         place = self.folder / f"{key}.json"
         published = publish.publish_json(
             place,
             manifest,
-            lambda there: self._is_of_shard(there, place.name) and (self.folder / there["payload"]).exists(),
+            lambda there: self.is_of_shard(there, place.name) and (self.folder / there["payload"]).exists(),
         )
         self._known.pop(place.name, None)
         self._names = None

@@ -2,12 +2,15 @@
 
 import errno
 import hashlib
+import io
 import itertools
 import json
 import os
 import shutil
+import signal
 import stat
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ import tasks
 import videocap_store
 from extract import exchange
 from extract.verify import check_arrived
-from pipeline import foreign, sharing
+from pipeline import copying, foreign, sharing
 from pipeline.artifacts import Artifacts
 from pipeline.foreign import foreign_store
 from pipeline.keys import digest
@@ -141,7 +144,10 @@ def test_one_key_with_other_failures_stays_and_is_told(tmp_path, team):
 
 
 def test_a_dry_run_tells_the_same_and_writes_nothing(tmp_path, team):
-    sent = pull(tmp_path / "bob", team, dry_run=True)
+    for _ in range(2):
+        sent = pull(tmp_path / "bob", team, dry_run=True)
+    (tmp_path / "empty").mkdir()
+    pull(tmp_path / "bob", Folder(tmp_path / "empty"))
     assert (sent.files, sent.items, sent.problems) == (3, 6, [])
     assert push(tmp_path / "alice", Folder(tmp_path / "new"), dry_run=True).files == 3
     assert not (tmp_path / "bob" / "stores").exists()
@@ -236,13 +242,96 @@ def test_what_one_has_whole_takes_the_place_of_what_is_damaged_there(others, tmp
     assert set(rows_in(store_in(tmp_path / "bob"))) >= {f"video{number}" for number in range(6)}
 
 
+@pytest.mark.parametrize("what", ["a pipe for a shard", "a cut manifest", "a shard that is gone"])
+def test_a_push_mends_other_damage_too(what, tmp_path, team):
+    HOSTILE[what][0](store_in(team.root).folder)
+    sent = push(tmp_path / "alice", team)
+    assert (sent.files, sent.problems) == (1, [])
+    assert pull(tmp_path / "bob", team).files == 3
+
+
+def test_what_has_its_size_but_other_bytes_is_told_how_to_mend(tmp_path, team):
+    payload = min(store_in(team.root).folder.glob("*.h5"))
+    payload.write_bytes(payload.read_bytes()[:-1] + b"\xff")
+    (problem,) = pull(tmp_path / "bob", team).problems
+    assert problem.endswith("delete it and its manifest there, and who has it whole can push it again")
+    payload.unlink()
+    payload.with_name(f"{payload.name[:64]}.json").unlink()
+    assert push(tmp_path / "alice", team).files == 1
+    assert pull(tmp_path / "bob", team).problems == []
+
+
+class Failing(Folder):
+    """A folder that is not what it was when it was listed, or can't be read or written for a while."""
+
+    reads, writes, then = "", "", staticmethod(lambda: None)
+
+    def open(self, path: str):
+        if self.reads and self.reads in path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().open(path)
+
+    def write(self, path: str, pieces, check) -> None:
+        if self.writes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        super().write(path, pieces, check)
+        self.then()
+
+
+def test_a_manifest_that_can_not_be_read_now_is_not_replaced(tmp_path, team):
+    add(store_in(tmp_path / "carol"), [0, 1], seed=1)
+    add(store_in(tmp_path / "carol"), [2, 3], seed=1)
+    before = snapshot(team.root)
+    place = Failing(team.root)
+    place.reads = ".json"
+    sent = push(tmp_path / "carol", place)
+    assert sent.files == 0
+    assert "Input/output error" in sent.problems[0]
+    assert before.items() <= snapshot(team.root).items()
+
+
+def test_what_another_publishes_meanwhile_stays(tmp_path, team):
+    for path in store_in(team.root).folder.glob("*.h5"):
+        os.truncate(path, 100)
+    for start in (0, 2, 4):
+        add(store_in(tmp_path / "carol"), [start, start + 1], seed=1)
+    place = Failing(team.root)
+    place.then = lambda: push(tmp_path / "alice", team)  # who mends it while Carol is about to
+    push(tmp_path / "carol", place)
+    pull(tmp_path / "bob", team)
+    assert rows_in(store_in(tmp_path / "bob")) == rows_in(store_in(tmp_path / "alice"))
+    store = store_in(team.root)
+    assert {path.name for path in store.folder.glob("*.h5")} == {one["payload"] for one in store.manifests().values()}
+
+
+def test_nobody_is_told_to_delete_what_is_good(tmp_path, team):
+    add(store_in(tmp_path / "alice"), [6])
+    place = Failing(team.root)
+    place.writes = "all"
+    (problem,) = push(tmp_path / "alice", place).problems
+    assert problem.endswith(f"can't be copied to {team}: No space left on device")
+
+
+def test_stopping_leaves_no_half_file_and_goes_no_further(tmp_path, team, monkeypatch):
+    monkeypatch.setattr(copying, "PIECE", 64)
+    place = Folder(team.root)
+    slow = type("Slow", (io.FileIO,), {"readinto": lambda self, to: time.sleep(0.05) or io.FileIO.readinto(self, to)})
+    place.open = lambda path: slow(team.root / path) if path.endswith(".h5") else Folder.open(place, path)
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        pull(tmp_path / "bob", place)
+    timer.join()
+    assert [path.suffix for path in store_in(tmp_path / "bob").folder.iterdir()] == [".json"]  # of the store
+
+
 def test_of_two_cuts_of_the_same_videos_one_travels(tmp_path):
     store = store_in(tmp_path / "alice")
     for start in range(0, 8, 2):
         add(store, [start, start + 1])
     add(store, range(8), seed=1)
     sent = push(tmp_path / "alice", Folder(tmp_path / "team"))
-    assert (sent.files, sent.items, sent.there) == (1, 8, 4)
+    assert (sent.files, sent.items, sent.there) == (1, 8, 0)
     payload = next(path for path in store.folder.glob("*.h5") if path.stat().st_size == sent.size)
     payload.write_bytes(payload.read_bytes()[:-1] + b"\xff")  # where that is bad, the others do
     sent = push(tmp_path / "alice", Folder(tmp_path / "other"))
@@ -310,19 +399,22 @@ def test_a_listing_misses_nothing_while_files_come(tmp_path):
         writer.join()
 
 
-def test_team_mates_may_add_to_what_one_has_made(tmp_path):
+@pytest.mark.parametrize(
+    ("root", "folders", "files"), [(0o2775, 0o2775, 0o644), (0o1777, 0o777, 0o644), (0o700, 0o700, 0o600)]
+)
+def test_what_is_made_in_a_place_is_as_open_as_it_is(root, folders, files, tmp_path):
     add(store_in(tmp_path / "alice"), [0, 1])
     team = Folder(tmp_path / "team")
     team.root.mkdir()
-    team.root.chmod(0o2775)
+    team.root.chmod(root)
     before = os.umask(0o077)
     try:
         push(tmp_path / "alice", team)
     finally:
         os.umask(before)
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in team.root.rglob("*")}
-    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o2775}
-    assert {mode for path, mode in modes.items() if path.is_file()} == {0o664}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {folders}
+    assert {mode for path, mode in modes.items() if path.is_file()} == {files}
 
 
 def test_a_file_system_without_links_takes_a_push(tmp_path, monkeypatch):
@@ -332,10 +424,11 @@ def test_a_file_system_without_links_takes_a_push(tmp_path, monkeypatch):
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(Path, "chmod", refuse)  # nor modes
     team = Folder(tmp_path / "team")
     assert push(tmp_path / "alice", team).files == 1
     assert push(tmp_path / "alice", team).there == 1
-    assert [team.publish("a.json", value, False) for value in (1, 2)] == [True, False]
+    assert [team.publish("a.json", value, lambda now: True) for value in (1, 2)] == [True, False]
 
 
 def test_what_a_killed_push_left_long_ago_goes_with_a_later_one(tmp_path, team):
@@ -406,7 +499,7 @@ HOSTILE = {
     "another's payload": (lie("payload", f"{'0' * 64}-{'0' * 32}.h5"), "no manifest"),
     "a linked shard": (lambda s: replace(s, SHARDS, link_to_copy), "it is a link"),
     "a linked manifest": (lambda s: replace(s, MANIFESTS, link_to_copy), "it is a link"),
-    "a pipe as shard": (lambda s: replace(s, SHARDS, lambda path, good: os.mkfifo(path)), "no regular file"),
+    "a pipe for a shard": (lambda s: replace(s, SHARDS, lambda path, good: os.mkfifo(path)), "no regular file"),
     "a pipe as manifest": (lambda s: replace(s, MANIFESTS, lambda path, good: os.mkfifo(path)), "no regular file"),
     "a shard that is gone": (lambda s: replace(s, SHARDS, lambda path, good: None), "not there"),
     "a longer shard": (lambda s: replace(s, SHARDS, lambda path, good: path.write_bytes(good + b"0")), "bytes, not"),
@@ -419,7 +512,7 @@ HOSTILE = {
     "other ids": (lie("ids", ["video8", "video9"]), "ids"),
     "other digests": (lie("digests", [item(8)[1], item(9)[1]]), "digests"),
     "another spec": (other_spec, "no manifest"),
-    "no JSON": (lambda s: replace(s, MANIFESTS, lambda path, good: path.write_bytes(good[:-9])), "no JSON"),
+    "a cut manifest": (lambda s: replace(s, MANIFESTS, lambda path, good: path.write_bytes(good[:-9])), "no JSON"),
     "deep JSON": (lambda s: replace(s, MANIFESTS, lambda path, good: path.write_text("[" * 9**6)), "no JSON"),
     "endless JSON": (
         lambda s: replace(s, MANIFESTS, lambda path, good: os.truncate(_made(path), 1 << 40)),
