@@ -139,7 +139,7 @@ def test_a_folder_that_is_not_there_is_named(folder, monkeypatch, capsys, argume
 
 
 def test_names_that_toml_and_a_shell_would_misread(tmp_path, capsys):
-    folder = tmp_path / "it's mine, \"50\" clips"
+    folder = tmp_path / 'it\'s mine, "50" clips'
     touch(folder / "~clips\\", *(f"{name}.mp4" for name in NAMES))
     rows_of(folder)
     assert videocap.main(["init", str(folder)]) == 0
@@ -169,7 +169,11 @@ def test_without_captions_the_example_that_is_shown_works(folder, capsys):
         ("c.csv", "video,caption\nfilm,a cat", "none of its 1 videos, such as film, is in"),
         ("c.csv", "video,caption\nvideo0,?", "c.csv: has no captions"),
         ("c.jsonl", '{"video": "video0", "caption": "a cat"}\n{', "c.jsonl, line 2: not JSON"),
-        ("c.json", '{"videos": [{"video_id": "video0", "split": "trian"}], "sentences": []}', "videos[0]: video0: split"),
+        (
+            "c.json",
+            '{"videos": [{"video_id": "video0", "split": "trian"}], "sentences": []}',
+            "videos[0]: video0: split",
+        ),
         ("c.xlsx", "PK", "c.xlsx: is not read: save it as CSV"),
     ],
 )

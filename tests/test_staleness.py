@@ -139,7 +139,7 @@ def recipes(folder: Path, base: str, override: str = "") -> dict[str, object]:
             known[stage] = task.what(), task.digests(), [recipe(other) for other in behind]
         return known[stage]
 
-    return {stage.__name__: recipe(stage) for stage in tasks.Pipeline.stages(None, experiment.config)}
+    return {stage.__name__: recipe(stage) for stage in tasks.Pipeline.stages(experiment.config)}
 
 
 def absent(stages: dict[str, object]) -> set[str]:
