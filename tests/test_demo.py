@@ -241,6 +241,7 @@ def test_the_scheduling_process_loads_nothing_heavy(demo, does):
     assert subprocess.check_output(command, env=environment(demo.artifacts), cwd="/", text=True).strip() == "set()"
 
 
+@pytest.mark.slow
 def test_two_experiments_in_one_process(demo):
     code = (
         "import luigi, sys, tasks\n"

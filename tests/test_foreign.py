@@ -58,6 +58,7 @@ def videocap(folder, *arguments):
     return subprocess.run(command, env=environment(folder / "artifacts"), cwd=folder, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_import_goes_on_behind_what_is_bad_and_adds_what_is_new(folder):
     done = videocap(folder, "store", "import", "theirs.hdf5", "--name", "c3d")
     assert done.returncode == 1

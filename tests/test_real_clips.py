@@ -113,6 +113,7 @@ def test_what_happens_in_the_folder_during_a_run_is_for_the_next_run(data, tmp_p
     assert again.ran() == {"Corpus", "Report"}, "what follows is cut off, but for the report's counts of the data"
 
 
+@pytest.mark.slow
 def test_a_checkpoint_replaced_during_a_run_fills_no_store(data, tmp_path):
     config = lay_out(tmp_path, data, "tiny", frames=4, pixels=32, width=32, epochs=1)
 

@@ -312,7 +312,7 @@ def test_nobody_is_told_to_delete_what_is_good(tmp_path, team):
     assert problem.endswith(f"can't be copied to {team}: No space left on device")
 
 
-def test_stopping_leaves_no_half_file_and_goes_no_further(tmp_path, team, monkeypatch):
+def test_stopping_leaves_no_half_file_and_goes_no_further(tmp_path, team, monkeypatch, interrupts):
     monkeypatch.setattr(copying, "PIECE", 64)
     place = Folder(team.root)
     slow = type("Slow", (io.FileIO,), {"readinto": lambda self, to: time.sleep(0.05) or io.FileIO.readinto(self, to)})

@@ -184,7 +184,7 @@ def test_shards_are_checked_at_once_and_told_in_order(store, tmp_path):
     assert [verdict.problems for verdict in verdicts] == [payloads, payloads]
 
 
-def test_an_interrupt_ends_it_with_what_is_being_read(store, monkeypatch):
+def test_an_interrupt_ends_it_with_what_is_being_read(store, monkeypatch, interrupts):
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     publish(store, "f")
     seen = []
