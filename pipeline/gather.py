@@ -175,7 +175,8 @@ class Gather(Stage):
                 "warnings": self._told(failures) + self.pack.remarks(),
             }
             known |= {"identities": identities if before or settled else None}
-            known = publish.remember_json(memo, known, lambda there: _is_known(there, self.needs()))
+            if self.store.folder.is_dir():  # who only asks makes no store
+                known = publish.remember_json(memo, known, lambda there: _is_known(there, self.needs()))
         return known
 
     def held(self) -> dict[str, list[list[str]]]:

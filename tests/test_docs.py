@@ -1,0 +1,455 @@
+"""What the pages say is so: the config reference, links, command lines, the store's format, and how to extend it."""
+
+import argparse
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from luigi.cmdline_parser import CmdlineParser
+from luigi.task_register import TaskClassNotFoundException
+from pydantic import create_model
+from test_code import Project
+
+import tasks
+import videocap
+from extract import shard_writer
+from extract.config import Section, What
+from pipeline.config import fields, parse_override
+from pipeline.keys import canonical
+from pipeline.stores import Store
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"\[[^\[\]]*\]\(([^()\s]+)\)")
+BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+PROGRAMS = ("luigi", "videocap")
+ITEMS = [(name, hashlib.sha256(name.encode()).hexdigest()) for name in ("video1", "möwe", "video7010")]
+
+
+class Block(NamedTuple):
+    """A block of code in a page: its language, its text, and where it begins."""
+
+    language: str
+    text: str
+    start: int
+    end: int
+
+
+def blocks(text: str) -> list[Block]:
+    found = []
+    for match in BLOCK.finditer(text):
+        indent, language, code = match.groups()
+        lines = [line.removeprefix(indent) for line in code.splitlines()]
+        found.append(Block(language, "\n".join(lines) + "\n", match.start(), match.end()))
+    return found
+
+
+def parametrized_by_page(function):
+    return pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)(function)
+
+
+# -- the config reference
+
+
+@pytest.fixture(scope="module")
+def make_config():
+    spec = importlib.util.spec_from_file_location("make_config", ROOT / "docs" / "make_config.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_config_reference_is_what_the_classes_say(make_config):
+    assert make_config.PLACE.read_text(encoding="utf-8") == make_config.text(), "run: python docs/make_config.py"
+
+
+def test_the_config_reference_has_every_field(make_config):
+    told = [line for line in make_config.text().splitlines() if line.startswith(("## [", "- `"))]
+    section, found = "", []
+    for line in told:
+        if line.startswith("## ["):
+            section = line[4:-1]
+        else:
+            found.append(f"{section}.{line.split('`')[1]}")
+    assert found == list(fields(tasks.Config))
+
+
+class Untold(Section):
+    """[part]: a field has no docstring."""
+
+    size: What[int] = 1
+
+
+class Nameless(Section):
+    """A docstring that does not begin with the section's name."""
+
+
+class Strange(Section):
+    """[part]: a field is of a type that nobody has met yet."""
+
+    size: What[dict[str, int]] = {}  # noqa: RUF012
+    """Of something."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        (Untold, "part.size has no docstring"),
+        (Nameless, "Nameless has no docstring"),
+        (Strange, "no words"),
+    ],
+)
+def test_a_field_that_the_reference_cannot_tell_of_is_named(make_config, kind, says):
+    with pytest.raises(TypeError, match=says):
+        make_config.text(create_model("Config", part=(kind, kind())))
+
+
+# -- links
+
+
+def anchors(page: Path) -> set[str]:
+    """The names of a page's headings, as GitHub gives them."""
+    text, found = page.read_text(encoding="utf-8"), []
+    for block in reversed(blocks(text)):
+        text = text[: block.start] + text[block.end :]
+    for heading in re.findall(r"^#+ +(.*)$", text, re.MULTILINE):
+        name = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        found.append(f"{name}-{found.count(name)}" if name in found else name)
+    return set(found)
+
+
+@parametrized_by_page
+def test_every_relative_link_leads_to_a_file_and_a_heading_that_are_there(page):
+    text = page.read_text(encoding="utf-8")
+    for target in LINK.findall(text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        place = page.parent / name if name else page
+        assert place.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor in anchors(place), f"{page.name}: {target}"
+
+
+# -- command lines
+
+
+def command_lines(text: str) -> list[list[str]]:
+    """The calls of luigi and videocap in the shell blocks of a page, as lists of arguments."""
+    found = []
+    for block in blocks(text):
+        if block.language != "sh":
+            continue
+        for line in block.text.replace("\\\n", " ").splitlines():
+            if not re.search(r"\b(luigi|videocap) ", line):
+                continue
+            lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+            lexer.whitespace_split = True
+            words = [[]]
+            for word in lexer:
+                if set(word) <= set("();<>|&"):
+                    words.append([])
+                elif words[-1] or not re.match(r"\w+=", word):  # not what is set for the command only
+                    words[-1].append(word)
+            found += [[Path(one[0]).name, *one[1:]] for one in words if one and Path(one[0]).name in PROGRAMS]
+    return found
+
+
+class ParserMade(Exception):
+    """Carries the parser of `videocap` out of it, before anything is run."""
+
+
+def parser_of_videocap() -> argparse.ArgumentParser:
+    def give(parser, *_):
+        raise ParserMade(parser)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(argparse.ArgumentParser, "parse_args", give)
+        try:
+            videocap.main([])
+        except ParserMade as made:
+            return made.args[0]
+    raise AssertionError("videocap has no parser of its arguments")
+
+
+def parse(program: str, arguments: list[str]) -> None:
+    """Raises SystemExit, or what Luigi raises for a task that it does not know, if they are wrong."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(argparse.ArgumentParser, "_get_option_tuples", lambda *_: [])  # no abbreviations
+        if program == "videocap":
+            parser_of_videocap().parse_args(arguments)
+        else:
+            CmdlineParser(arguments)
+
+
+@parametrized_by_page
+def test_every_command_line_parses(page):
+    for program, *arguments in command_lines(page.read_text(encoding="utf-8")):
+        line = shlex.join([program, *arguments])
+        try:
+            parse(program, arguments)
+        except SystemExit as refusal:
+            pytest.fail(f"{page.name}: {line}: refused with {refusal.code}")
+        given = dict(pairwise(arguments))
+        override = re.sub(r"\$\w+", "", given.get("--override", ""))
+        assert set(parse_override(override)) <= set(fields(tasks.Config)), f"{page.name}: {line}"
+        config = given.get("--config", "")
+        assert not config.startswith("configs/") or (ROOT / config).is_file(), f"{page.name}: {line}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "videocap store psuh /nfs/team",
+        "videocap why Trian",
+        "VIDEOCAP_ARTIFACTS=a videocap status --overide x",
+        "cd x && videocap store verify --recompute twenty  # items",
+        "luigi --module tasks Pipline",
+        "luigi --module tasks Pipeline --conf x > log 2>&1 &",
+        "luigi --module tasks Pipeline --epochs 3",
+        "luigi --module tasks Table \\\n    --numbers 3",
+    ],
+)
+def test_a_wrong_command_line_would_be_noticed(line, capsys):
+    ((program, *arguments),) = command_lines(f"```sh\n{line}\n```\n")
+    with pytest.raises((SystemExit, TaskClassNotFoundException)):
+        parse(program, arguments)
+
+
+def test_the_command_lines_of_the_pages_are_found():
+    count = {page.name: len(command_lines(page.read_text(encoding="utf-8"))) for page in PAGES}
+    assert count["README.md"] >= 15
+    assert count["many-machines.md"] >= 6
+    assert count["concepts.md"] >= 4
+
+
+# -- the store's format
+
+
+@pytest.fixture(scope="module")
+def documented_digest():
+    """The function that docs/store-format.md defines."""
+    text = (ROOT / "docs" / "store-format.md").read_text(encoding="utf-8")
+    after = text.index("<!-- content digest -->")
+    block = next(block for block in blocks(text) if block.start > after)
+    names: dict = {}
+    exec(block.text, names)
+    return names["content_digest"]
+
+
+@pytest.mark.parametrize("row_shape", [(16,), (8, 8, 3), None], ids=["features", "frames", "nothing"])
+def test_the_content_digest_of_a_real_shard_is_that_of_the_page(documented_digest, tmp_path, row_shape):
+    draw = np.random.default_rng(0)
+    items = ITEMS if row_shape else []
+    arrays = [draw.integers(0, 255, (rows, *row_shape), np.uint8) for _, rows in zip(items, (5000, 0, 2), strict=False)]
+    if row_shape == (16,):
+        arrays = [array.astype(np.float32) for array in arrays]
+    info = shard_writer.write(
+        tmp_path / "a.h5", items=items, arrays=arrays, times=[np.arange(len(a)) for a in arrays], spec={}, key="0" * 64
+    )
+    assert documented_digest(tmp_path / "a.h5") == info.content
+
+
+def test_a_published_store_is_as_the_page_says(documented_digest, tmp_path):
+    spec = {"stage": "EmbedFramesShard", "version": 1, "config": {"decode.frames": 3, "ä": 0.5}, "inputs": {}}
+    held, failed = ITEMS[:2], ITEMS[2]
+
+    def write(path, key):
+        info = shard_writer.write(path, items=held, arrays=[np.ones((3, 4))] * 2, times=None, spec=spec, key=key)
+        failure = {"id": failed[0], "digest": failed[1], "reason": "no frames"}
+        return {"digests": [d for _, d in held], "failures": [failure], "content": info.content, "provenance": {}}
+
+    store = Store(tmp_path / "store", spec)
+    store.publish_shard(ITEMS, 1, write, {})
+
+    def digest(value):
+        return hashlib.sha256(
+            json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        ).hexdigest()
+
+    (shard,) = store.folder.glob("*.h5")
+    (place,) = (path for path in store.folder.glob("[!.]*.json") if path.name != "store.json")
+    manifest = json.loads(place.read_text())
+    assert json.loads((store.folder / "store.json").read_text()) == {"format": "clip4videocap-store", "spec": spec}
+    assert manifest["spec"] == digest(spec) == hashlib.sha256(canonical(spec).encode()).hexdigest()
+    key = {"spec": digest(spec), "items": sorted(source for _, source in ITEMS), "retry": 1}
+    assert manifest["key"] == place.stem == digest(key)
+    assert manifest["payload"] == shard.name
+    assert re.fullmatch(manifest["key"] + r"-[0-9a-f]{32}\.h5", shard.name)
+    assert manifest["content"] == documented_digest(shard)
+    assert (manifest["sha256"], manifest["size"]) == (
+        hashlib.sha256(shard.read_bytes()).hexdigest(),
+        shard.stat().st_size,
+    )
+    text = (ROOT / "docs" / "store-format.md").read_text(encoding="utf-8")
+    table = text[text.index("## A manifest") : text.index("## Reading")]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert set(re.findall(r"`(\w+)`", "".join(rows))) == set(manifest)
+
+
+# -- how to extend it
+
+
+class Change(NamedTuple):
+    """A new file, or lines of one in place of others."""
+
+    file: str
+    old: str | None
+    new: str
+
+
+def changes(section: str) -> list[Change]:
+    """What a section of docs/extending.md adds and changes."""
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    part = text[text.index(f"\n## {section}\n") :]
+    part = part[: part.find("\n## ", 1)] if "\n## " in part[1:] else part
+    found = []
+    for block in blocks(part):
+        if block.language == "python":
+            head, _, rest = block.text.partition("\n")
+            found.append(Change(head.removeprefix("# "), None, rest))
+        elif block.language == "diff":
+            head, *hunks = block.text.split("@@\n")
+            for hunk in hunks:
+                lines = hunk.splitlines()
+                old, new = ("\n".join(line[1:] for line in lines if not line.startswith(other)) for other in ("+", "-"))
+                found.append(Change(head.removeprefix("--- ").strip(), old, new))
+    return found
+
+
+SECTIONS = ("A stage", "An encoder", "A kind of dataset")
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_what_is_to_be_changed_is_there_once(section):
+    found = changes(section)
+    assert len(found) > 1
+    for file, old, _ in found:
+        if old is None:
+            assert not (ROOT / file).exists()
+        else:
+            assert (ROOT / file).read_text(encoding="utf-8").count(old) == 1, f"{file}: {old}"
+
+
+def extended(folder: Path, section: str) -> Project:
+    """A copy of the project that is extended as a section says."""
+    project = Project(folder)
+    for file, old, new in changes(section):
+        if old is None:
+            (project.folder / file).write_text(new)
+        else:
+            project.edit(file, old, new)
+    return project
+
+
+def answers(project: Project, code: str) -> list:
+    """What a program prints that is run with the copy, a JSON value a line."""
+    (project.folder / "ask.py").write_text(code)
+    status, output = project.command("ask")
+    assert status == 0, output
+    return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.mark.slow
+def test_a_stage_is_added_as_the_page_says(tmp_path):
+    before = Project(tmp_path)
+    before.run()
+    (tmp_path / "more").mkdir()
+    project = extended(tmp_path / "more", "A stage")
+    project.artifacts = before.artifacts
+    assert re.search(r"^Frequency +missing +will", project.status(), re.MULTILINE)
+    run = project.run()
+    assert run.ran() == {"Frequency", "Report"}
+    assert "distinct words" in run.output
+    assert json.loads(run.result("frequency.json"))["a"] > 10
+    run = project.run("frequency.most=5")
+    assert run.ran() == {"Frequency", "Report"}
+    assert len(json.loads(run.result("frequency.json"))) == 5
+
+
+@pytest.mark.slow
+def test_an_encoder_is_added_as_the_page_says(tmp_path):
+    project = extended(tmp_path, "An encoder")
+    name, width, cosine = answers(
+        project,
+        """
+import json
+import numpy as np, torch, torchvision
+from extract.config import EncoderConfig
+from extract import encoders, resnet
+geometry = {"pixels": 224, "resize": 256, "interpolation": "bilinear"}
+print(json.dumps(EncoderConfig(weights="ResNet-18", **geometry).weights))
+model = torchvision.models.resnet18().eval()
+torch.save(model.state_dict(), "resnet18.pth")
+encoder = encoders.load("resnet18.pth", "cpu", "fp32")
+frames = np.random.default_rng(0).integers(0, 255, (2, 224, 224, 3), np.uint8)
+ours = torch.from_numpy(encoder.encode(frames))
+model.fc = torch.nn.Identity()
+theirs = model(encoders.normalize(torch.from_numpy(frames), resnet.MEAN, resnet.STD)).detach()
+print(ours.shape[1])
+print(torch.cosine_similarity(ours, theirs).min().item())
+""",
+    )
+    assert (name, width) == ("ResNet-18", 512)
+    assert cosine > 0.99999
+
+
+def test_a_kind_of_dataset_is_added_as_the_page_says(tmp_path):
+    project = extended(tmp_path, "A kind of dataset")
+    (project.folder / "captions.tsv").write_text("a\ttrain\tA dog runs.\na\ttrain\tA dog.\nb\ttest\tA cat sleeps.\n")
+    (project.folder / "bad.tsv").write_text("a\ttrain\tA dog runs.\nb\n")
+    found, error = answers(
+        project,
+        """
+import json
+from extract.config import DataConfig
+from extract import corpus
+def read(file):
+    data = DataConfig(kind="tsv", videos=".", annotations=file)
+    return corpus.read(data, {"a.mp4": "0" * 64, "b.mp4": "1" * 64})[0]
+print(json.dumps([[v.id, v.split, v.captions] for v in read("captions.tsv")]))
+try:
+    read("bad.tsv")
+except corpus.CorpusError as error:
+    print(json.dumps(str(error)))
+""",
+    )
+    assert found == [["a", "train", ["A dog runs.", "A dog."]], ["b", "test", ["A cat sleeps."]]]
+    assert "bad.tsv, line 2: not an id" in error
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_concepts_print_what_the_page_shows(tmp_path):
+    text = (ROOT / "docs" / "concepts.md").read_text(encoding="utf-8")
+    shown = blocks(text)
+    script = "\n".join(f"{block.text}echo ===" for block in shown if block.language == "sh")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    printed = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": path, "COLUMNS": "100"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("===\n")
+    outputs = [block.text if not block.language else "" for block in shown]
+    expected = [after for block, after in zip(shown, [*outputs[1:], ""], strict=True) if block.language == "sh"]
+    for shows, prints in zip(expected[1:], printed[1:], strict=False):
+        assert shows
+        assert like(shows) == like(prints)
+
+
+def like(output: str) -> list[str]:
+    """Lines without what differs between runs: times, sizes, digests and the width of columns."""
+    varying = r"\d{4}-\d\d-\d\d \d\d:\d\d|[\d.]+ (s|bytes|[kMG]B)\b|\b[0-9a-f]{12,}\b"
+    return [" ".join(re.sub(varying, "*", line).split()) for line in output.splitlines()]
