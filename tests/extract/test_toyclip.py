@@ -53,6 +53,7 @@ def test_checkpoint_loads_as_openai_s(clips, tmp_path):
     assert torch.isfinite(text).all()
 
 
+@pytest.mark.slow
 def test_it_learns_the_colours_of_its_clips(clips, tmp_path):
     videos, captions = clips
     toyclip.train(videos, captions, tmp_path / "toy.pt", steps=60, seed=0)
