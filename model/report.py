@@ -15,7 +15,7 @@ from model.config import ASPECTS, METRICS
 from model.curves import picture, read
 
 PARTS = ("actor", "events", "order", "all")  # of what a caption of the demo tells right
-EXAMPLES = 12
+EXAMPLES = 4  # of the best captions, of those in the middle, of the worst
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -44,10 +44,13 @@ and all of it right. Each unseen clip has an event that training never showed of
 {% for part in parts %}<td>{{ "%.2f"|format(of[part]) }}</td>{% endfor %}{% endfor %}</tr>{% endfor %}
 </table>{% endif %}
 <h2>Training</h2>{{ curves|safe }}
-<h2>Captions</h2><dl>
-{% for item in examples %}<dt>{{ item.video_id }}</dt><dd>{{ item.caption }}
+<h2>Captions</h2>
+{% for title, items in examples.items() if items %}<h3>{{ title }}</h3><dl>
+{% for item in items %}<dt>{{ item.video_id }} <span class="dim">CIDEr {{ "%.2f"|format(item.CIDEr) }}</span></dt>
+<dd>{{ item.caption }}
 {% for aspect in aspects if aspect in item %}<br><span class="dim">{{ aspect }}: {{ item[aspect] }}</span>{% endfor %}
-<br><span class="dim">reference: {{ references[item.video_id][0] }}</span></dd>{% endfor %}</dl>
+{% for text in references[item.video_id][:3] %}<br><span class="dim">reference: {{ text }}</span>{% endfor %}</dd>
+{% endfor %}</dl>{% endfor %}
 <h2>Data</h2>
 <table><tr><th></th>{% for column in counts.kept[scores.split] %}<th>{{ column }}</th>{% endfor %}</tr>
 {% for split, of in counts.kept.items() %}<tr><td>{{ split }}</td>
@@ -92,6 +95,21 @@ def score_table(scores: Mapping) -> str:
     return "\n".join(lines)
 
 
+def examples(captions: Sequence[Mapping], scores: Mapping[str, Mapping]) -> dict[str, list[dict]]:
+    """Videos with their captions and CIDEr: the best by that, some in the middle, and the worst; each only once.
+
+    Args:
+        captions: as in captions.json.
+        scores: by video id, as in video_scores.json.
+    """
+    ranked = [dict(item) | {"CIDEr": scores[item["video_id"]]["CIDEr"]} for item in captions]
+    ranked.sort(key=lambda item: (-item["CIDEr"], item["video_id"]))
+    best, rest = ranked[:EXAMPLES], ranked[EXAMPLES:]
+    worst, rest = rest[::-1][:EXAMPLES], rest[:-EXAMPLES]
+    middle = max(0, (len(rest) - EXAMPLES) // 2)
+    return {"The best by CIDEr": best, "In the middle": rest[middle:][:EXAMPLES], "The worst": worst}
+
+
 def make(
     folder: Path,
     config: Any,
@@ -129,7 +147,7 @@ def make(
             metrics=METRICS,
             parts=PARTS,
             aspects=ASPECTS,
-            examples=load_json(captions)[:EXAMPLES],
+            examples=examples(load_json(captions), load_json(video_scores)["caption"]),
             references=load_json(references),
             counts=load_json(counts),
             failures=failures,

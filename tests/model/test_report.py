@@ -34,7 +34,7 @@ def results(tmp_path):
     scores |= {"interval": {metric: [0.4, 0.6] for metric in report.METRICS}, "aspects": {}}
     inputs = {
         "scores": ("scores.json", json.dumps(scores)),
-        "video_scores": ("video_scores.json", "{}"),
+        "video_scores": ("video_scores.json", json.dumps({"caption": {"a": {"CIDEr": 1.25}}})),
         "captions": ("captions.json", json.dumps([{"video_id": "a", "caption": "a <b>dog</b> runs"}])),
         "references": ("captions.test.json", json.dumps({"a": ["a dog runs"]})),
         "counts": ("counts.json", json.dumps(COUNTS)),
@@ -73,3 +73,25 @@ def test_the_data_is_counted_and_what_was_left_out_is_named(results):
     text = " ".join((results / "report.html").read_text().split())
     assert "<td>train</td> <td>2 of 3</td><td>9</td></tr>" in text
     assert "1 videos left out, no caption: &lt;odd&gt;" in text
+
+
+def test_a_caption_stands_with_its_score_and_references(results):
+    text = " ".join((results / "report.html").read_text().split())
+    assert '<h3>The best by CIDEr</h3><dl> <dt>a <span class="dim">CIDEr 1.25</span></dt>' in text
+    assert "reference: a dog runs" in text
+    assert "The worst" not in text  # there is no other video
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 8, 9, 12, 13, 30])
+def test_the_best_the_middle_and_the_worst_are_shown(count):
+    captions = [{"video_id": f"video{number:02}", "caption": "c"} for number in range(count)]
+    scores = {f"video{number:02}": {"CIDEr": number / 10} for number in range(count)}
+    found = report.examples(captions, scores)
+    best, middle, worst = ([round(10 * item["CIDEr"]) for item in items] for items in found.values())
+    ranked = sorted(range(count), reverse=True)
+    assert best == ranked[: report.EXAMPLES]
+    assert worst == sorted(set(ranked) - set(best))[: report.EXAMPLES]
+    shown = best + middle + worst
+    assert len(shown) == len(set(shown)) == min(count, 3 * report.EXAMPLES)
+    if count == 30:
+        assert middle == [16, 15, 14, 13]
