@@ -330,19 +330,22 @@ class Report(Stage):
     """All results of an experiment in one folder: report.html, captions, scores (of each video, too), model."""
 
     makes = "model.report:make"
-    reads = ("score.split",)
+    reads = ("score.split", "data.kind", "data.features", *DecodeShard.reads)
 
     def needs(self) -> dict[str, Need]:
         results = {name: (Score, f"{name}.json") for name in ("scores", "video_scores")}
         results |= {"captions": (Caption, "captions.json")}
         results |= {"references": (Corpus, f"captions.{self.config.score.split}.json")}
+        results |= {"table": (Corpus, f"videos.{self.config.score.split}.json")}
         results |= {"counts": (Corpus, "counts.json")}
         return {**results, "model": (Train, "model.safetensors"), "curves": (Train, "curves.csv")}
 
     def inputs(self) -> dict:
-        # not in needs(): which videos failed is in the keys of what was made without them, and to name them here
-        # must not bring back features that were dropped
-        return super().inputs() | {"failures": FrameFeatures.of(self).failures()}
+        # not in needs(): which videos failed is in the keys of what was made without them, and neither to name them
+        # nor to show frames must bring back what was dropped
+        rendered = ToyWorld.of(self).payload() if self.config.data.kind == "toyworld" else None
+        videos = None if self.config.data.features else self.config.data.videos or (rendered and rendered / "videos")
+        return super().inputs() | {"failures": FrameFeatures.of(self).failures(), "videos": videos}
 
 
 STAGES = (ToyWorld, Corpus, ToyClip, DecodeShard, EmbedFramesShard, ForeignShard, FrameFeatures, EmbedCaptionsShard)

@@ -13,6 +13,7 @@ from jinja2 import Environment
 from extract.table import load_json
 from model.config import ASPECTS, METRICS
 from model.curves import picture, read
+from model.strips import strips
 
 PARTS = ("actor", "events", "order", "all")  # of what a caption of the demo tells right
 EXAMPLES = 4  # of the best captions, of those in the middle, of the worst
@@ -25,8 +26,8 @@ PAGE = """<!doctype html>
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; display: block; overflow-x: auto } td, th { padding: .3rem .8rem; text-align: right }
 th:first-child, td:first-child { text-align: left } tr { border-bottom: 1px solid #8886 }
-dt { font-weight: 600; margin-top: 1rem } dd { margin-left: 1rem } .dim { opacity: .75 }
-svg { max-width: 100%; height: auto }
+dt { font-weight: 600; margin-top: 1rem; overflow-wrap: anywhere } dd { margin-left: 1rem } .dim { opacity: .75 }
+svg { max-width: 100%; height: auto } dd img { max-width: 100%; height: auto; border-radius: 4px }
 </style></head><body>
 <h1>Video captions</h1>
 <p>{{ scores.videos }} videos of the {{ scores.split }} split, protocol {{ scores.protocol }}.</p>
@@ -47,7 +48,8 @@ and all of it right. Each unseen clip has an event that training never showed of
 <h2>Captions</h2>
 {% for title, items in examples.items() if items %}<h3>{{ title }}</h3><dl>
 {% for item in items %}<dt>{{ item.video_id }} <span class="dim">CIDEr {{ "%.2f"|format(item.CIDEr) }}</span></dt>
-<dd>{{ item.caption }}
+<dd>{% if item.video_id in strips %}<img src="{{ strips[item.video_id] }}" alt="frames of {{ item.video_id }}"><br>
+{% endif %}{{ item.caption }}
 {% for aspect in aspects if aspect in item %}<br><span class="dim">{{ aspect }}: {{ item[aspect] }}</span>{% endfor %}
 {% for text in references[item.video_id][:3] %}<br><span class="dim">reference: {{ text }}</span>{% endfor %}</dd>
 {% endfor %}</dl>{% endfor %}
@@ -120,6 +122,8 @@ def make(
     references: Path,
     counts: Path,
     model: Path,
+    table: Path,
+    videos: Path | None,
     curves: Path,
     failures: Sequence[Mapping[str, str]],
 ) -> None:
@@ -129,6 +133,8 @@ def make(
         scores, video_scores, captions, model, curves: scores.json, video_scores.json, captions.json,
             model.safetensors and curves.csv.
         references: captions of each scored video.
+        table: [[id, sha256]] of these.
+        videos: the folder in which they lie, if they do.
         counts: counts.json of the corpus.
         failures: [{"id", "reason"}].
     """
@@ -137,6 +143,9 @@ def make(
     drawn = picture(read(curves))
     (folder / "curves.svg").write_text(drawn, encoding="utf-8")
     numbers = load_json(scores)
+    shown = examples(load_json(captions), load_json(video_scores)["caption"])
+    names = {item["video_id"] for items in shown.values() for item in items}
+    seen = [(name, digest) for name, digest in load_json(table) if name in names]
     html = (
         Environment(autoescape=True)
         .from_string(PAGE)
@@ -147,7 +156,8 @@ def make(
             metrics=METRICS,
             parts=PARTS,
             aspects=ASPECTS,
-            examples=examples(load_json(captions), load_json(video_scores)["caption"]),
+            examples=shown,
+            strips=strips(seen, videos, config.decode, config.encoder) if videos else {},
             references=load_json(references),
             counts=load_json(counts),
             failures=failures,

@@ -1,11 +1,21 @@
 """The page of results shows the training, and needs nothing but itself."""
 
+import base64
+import io
 import json
+import shutil
+import subprocess
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from PIL import Image
+from videos import synthetic
 
-from model import curves, report
+from extract.config import DecodeConfig, EncoderConfig
+from model import curves, report, strips
+from pipeline.keys import file_digest
 
 
 class Page(HTMLParser):
@@ -34,9 +44,9 @@ def results(tmp_path):
     scores |= {"interval": {metric: [0.4, 0.6] for metric in report.METRICS}, "aspects": {}}
     inputs = {
         "scores": ("scores.json", json.dumps(scores)),
-        "video_scores": ("video_scores.json", json.dumps({"caption": {"a": {"CIDEr": 1.25}}})),
-        "captions": ("captions.json", json.dumps([{"video_id": "a", "caption": "a <b>dog</b> runs"}])),
-        "references": ("captions.test.json", json.dumps({"a": ["a dog runs"]})),
+        "video_scores": ("video_scores.json", json.dumps({"caption": {"a.mp4": {"CIDEr": 1.25}}})),
+        "captions": ("captions.json", json.dumps([{"video_id": "a.mp4", "caption": "a <b>dog</b> runs"}])),
+        "references": ("captions.test.json", json.dumps({"a.mp4": ["a dog runs"]})),
         "counts": ("counts.json", json.dumps(COUNTS)),
         "model": ("model.safetensors", ""),
         "curves": ("curves.csv", "epoch,step,lr,loss,caption,val_cider\n1,10,0.1,4.0,3.0,0.2\n2,20,0.1,2.0,1.5,0.8\n"),
@@ -45,7 +55,12 @@ def results(tmp_path):
         (tmp_path / name).write_text(text)
     made = tmp_path / "made"
     made.mkdir()
-    report.make(made, None, failures=[], **{key: tmp_path / name for key, (name, _) in inputs.items()})
+    files = {key: tmp_path / name for key, (name, _) in inputs.items()}
+    (tmp_path / "videos").mkdir()
+    clip = synthetic(tmp_path / "videos" / "a.mp4", "-pix_fmt yuv420p")
+    (tmp_path / "table.json").write_text(json.dumps([["a.mp4", file_digest(clip)]]))
+    config = SimpleNamespace(decode=DecodeConfig(), encoder=EncoderConfig())
+    report.make(made, config, failures=[], videos=clip.parent, table=tmp_path / "table.json", **files)
     return made
 
 
@@ -59,8 +74,9 @@ def test_the_page_asks_for_no_other_file(results):
     text = (results / "report.html").read_text()
     tags = Page(text).tags
     assert "svg" in [tag for tag, _ in tags]
-    assert not {"script", "link", "img", "iframe", "image", "use"} & {tag for tag, _ in tags}
-    assert not any({"src", "href", "xlink:href"} & set(attributes) for _, attributes in tags)
+    assert not {"script", "link", "iframe", "image", "use"} & {tag for tag, _ in tags}
+    sources = [attributes.get(name) for _, attributes in tags for name in ("src", "href", "xlink:href")]
+    assert [source[:23] for source in sources if source] == ["data:image/jpeg;base64,"]
     assert "url(" not in text
     assert "@import" not in text
 
@@ -77,7 +93,7 @@ def test_the_data_is_counted_and_what_was_left_out_is_named(results):
 
 def test_a_caption_stands_with_its_score_and_references(results):
     text = " ".join((results / "report.html").read_text().split())
-    assert '<h3>The best by CIDEr</h3><dl> <dt>a <span class="dim">CIDEr 1.25</span></dt>' in text
+    assert '<h3>The best by CIDEr</h3><dl> <dt>a.mp4 <span class="dim">CIDEr 1.25</span></dt>' in text
     assert "reference: a dog runs" in text
     assert "The worst" not in text  # there is no other video
 
@@ -95,3 +111,37 @@ def test_the_best_the_middle_and_the_worst_are_shown(count):
     assert len(shown) == len(set(shown)) == min(count, 3 * report.EXAMPLES)
     if count == 30:
         assert middle == [16, 15, 14, 13]
+
+
+def test_a_strip_shows_the_frames_from_left_to_right():
+    frames = np.zeros((40, 64, 64, 3), np.uint8) + np.linspace(0, 255, 40).astype(np.uint8)[:, None, None, None]
+    kind, _, data = strips.strip(frames).partition(",")
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    assert kind == "data:image/jpeg;base64"
+    assert picture.shape == (96, 12 * 96, 3)
+    levels = picture.reshape(96, 12, 96, 3).mean(axis=(0, 2, 3))
+    assert np.abs(levels - np.linspace(0, 255, 12)).max() < 6
+
+
+def test_a_video_that_has_gone_or_changed_has_no_strip(tmp_path):
+    clip = synthetic(tmp_path / "a.mp4", "-pix_fmt yuv420p")
+    (tmp_path / "b.mp4").write_text("no video")
+    items = [("a.mp4", file_digest(clip)), ("b.mp4", file_digest(tmp_path / "b.mp4")), ("c.mp4", "0" * 64)]
+    sections = DecodeConfig(), EncoderConfig()
+    assert set(strips.strips(items, tmp_path, *sections)) == {"a.mp4"}
+    assert strips.strips([("a.mp4", "0" * 64)], tmp_path, *sections) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="there is no Chromium")
+@pytest.mark.parametrize("width", [1100, 400])
+def test_a_browser_shows_the_page_and_its_pictures(results, width):
+    shot = results.parent / "page.png"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--hide-scrollbars"]
+    page = [f"--window-size={width},1600", f"--screenshot={shot}", (results / "report.html").as_uri()]
+    said = subprocess.run(["chromium", *options, *page], capture_output=True, text=True, timeout=120).stderr
+    assert "CONSOLE" not in said
+    picture = np.asarray(Image.open(shot).convert("RGB")).astype(int)
+    # the curves and the test picture have colours, all else is grey
+    coloured = (picture.max(axis=2) - picture.min(axis=2) > 60).sum(axis=1)
+    assert coloured.max() > width / 4  # the strip, across most of the page
