@@ -6,20 +6,17 @@ import base64
 import io
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from extract.config import DecodeConfig, EncoderConfig
-from extract.extraction import Sampler, SourceChanged
-
 FRAMES, PIXELS = 12, 96  # of a strip: frames at most, and the width and height of each
 
 
-def strips(
-    items: Sequence[tuple[str, str]], folder: Path, decode: DecodeConfig, encoder: EncoderConfig
-) -> dict[str, str]:
+def strips(items: Sequence[tuple[str, str]], folder: Path, decode: Any, encoder: Any) -> dict[str, str]:
     """Data URLs of JPEG pictures, by video id; videos that have gone, changed or can't be read are left out.
 
     Args:
@@ -27,10 +24,12 @@ def strips(
         folder: where they lie.
         decode, encoder: the sections [decode] and [encoder]: the frames are those that were embedded.
     """
+    # no import statement, which would make extraction's code count for what shows it, and load torch with the scores
+    extraction = import_module("extract.extraction")
     found = {}
-    with Sampler([name for name, _ in items], folder, decode, encoder) as sampler:
+    with extraction.Sampler([name for name, _ in items], folder, decode, encoder) as sampler:
         for item in items:
-            with suppress(SourceChanged, OSError):
+            with suppress(extraction.SourceChanged, OSError):
                 if read := sampler.read(item):
                     found[item[0]] = strip(read[0])
     return found
