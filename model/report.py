@@ -13,7 +13,6 @@ from jinja2 import Environment
 from extract.table import load_json
 from model.config import ASPECTS, METRICS
 from model.curves import picture, read
-from model.strips import strips
 
 PARTS = ("actor", "events", "order", "all")  # of what a caption of the demo tells right
 EXAMPLES = 4  # of the best captions, of those in the middle, of the worst
@@ -138,6 +137,8 @@ def make(
         counts: counts.json of the corpus.
         failures: [{"id", "reason"}].
     """
+    from model.strips import strips  # NumPy and Pillow, which the table of scores does without
+
     for file in (scores, video_scores, captions, model, curves):
         link_or_copy(file, folder / file.name)
     drawn = picture(read(curves))
