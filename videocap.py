@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 import tasks
+import videocap_caption
 import videocap_init
 import videocap_store
 from model.config import METRICS
@@ -40,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("why", parents=[of_experiment], help="why a stage is stale, field by field")
     command.add_argument("stage", choices=[stage.__name__ for stage in tasks.STAGES], metavar="STAGE")
     command.set_defaults(run=show_why)
+    videocap_caption.add_command(commands, [of_experiment])
     of_store = commands.add_parser("store", help="the stores of features, and the folder they are in")
     videocap_store.add_commands(of_store.add_subparsers(dest="of", required=True))
     command = commands.add_parser("compare", help="two experiments: scores, how sure they differ, and in which videos")

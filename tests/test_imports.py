@@ -13,7 +13,8 @@ MAY_IMPORT = {
     "extract": {"extract"},
     "model": {"model", "extract"},
     "tasks": {"pipeline", "extract", "model"},
-    "videocap": {"videocap_init", "videocap_store", "tasks", "pipeline", "extract", "model"},
+    "videocap": {"videocap_caption", "videocap_init", "videocap_store", "tasks", "pipeline", "extract", "model"},
+    "videocap_caption": {"videocap_store", "tasks", "pipeline", "extract", "model"},
     "videocap_init": {"videocap_store", "tasks", "pipeline", "extract", "model"},
     "videocap_store": {"tasks", "pipeline", "extract", "model"},
 }

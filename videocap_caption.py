@@ -1,0 +1,232 @@
+"""`videocap caption VIDEO…`: what a trained captioner says of any videos. In Python: `VideoCaptioner`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+import tasks
+from extract.video_files import find_videos, odd_videos
+from pipeline import reasons
+from pipeline.config import load
+from pipeline.experiment import Experiment
+from pipeline.keys import file_digest
+from pipeline.stores import Index
+from videocap_store import printable
+
+if TYPE_CHECKING:
+    from model.own_videos import Writer
+
+FEW = 8  # videos that need no progress bar
+MOST_TIMES = 6  # told to a person
+
+
+@dataclass(frozen=True)
+class CaptionedVideo:
+    """What came of one video: either a caption, or an error."""
+
+    video: str
+    """Its path, as it was given."""
+    caption: str | None = None
+    aspects: dict[str, str] = field(default_factory=dict)
+    """What each sub-decoder says: {"intention": …}; empty if the model has none."""
+    times: tuple[float, ...] = ()
+    """Seconds from the first frame of the frames that were looked at."""
+    known: bool = False
+    """Whether its features were in the store, so that nothing was decoded."""
+    error: str | None = None
+    """What is wrong with it, in one line."""
+
+    def told(self) -> dict[str, Any]:
+        """For a program: {"video", "caption", one entry an aspect, "times", "known"}, or {"video", "error"}."""
+        if self.error is not None:
+            return {"video": self.video, "error": self.error}
+        return {
+            "video": self.video,
+            "caption": self.caption,
+            **self.aspects,
+            "times": list(self.times),
+            "known": self.known,
+        }
+
+
+class VideoCaptioner:
+    """Captions any videos as the stage Caption of an experiment would; results and stores stay as they are.
+
+    Videos whose features are in the experiment's store are not decoded; others are, in child processes with the
+    experiment's limits, and embedded with its encoder. Model and encoder are loaded when they are first needed, and
+    stay.
+
+    Args:
+        config: the config file of a trained experiment.
+        override: changes to it: "generate.beam=8".
+        warn: is told of what is no error, such as a damaged shard.
+
+    Raises:
+        ValueError: if the config is wrong, its features were imported, or it has no trained model.
+    """
+
+    def __init__(
+        self,
+        config: str | os.PathLike = tasks.DEFAULT_CONFIG,
+        override: str = "",
+        warn: Callable[[str], object] = warnings.warn,
+    ):
+        loaded = load(tasks.Config, Path(config), override)
+        if features := loaded.data.features:
+            raise ValueError(
+                f"data.features = {features!r} were made by other code, so those of a video can't be made here: "
+                "caption with a config that trains on `videos`"
+            )
+        # not that of the root task: Luigi would give an earlier one of the same arguments
+        self.experiment = Experiment(loaded, tasks.Pipeline.stages(loaded))
+        self.warn = warn
+        train = tasks.Train.of(self.experiment)
+        if not train.complete():
+            command = ["luigi", "--module", "tasks", "Pipeline", "--config", os.fspath(config)]
+            command += ["--override", override] if override else []
+            why = reasons.sentence(train.reasons())
+            raise ValueError(
+                f"there is no trained model of just this config and its data{f' ({why})' if why else ''}: "
+                f"run {shlex.join(command)} first, which reuses what is done"
+            )
+
+    def __call__(self, videos: str | os.PathLike | Iterable[str | os.PathLike]) -> list[CaptionedVideo]:
+        """Caption videos.
+
+        Args:
+            videos: paths of files, and of folders, for all videos below them; or one path.
+
+        Returns:
+            one entry a file, in the order given, in a folder by path. A video that can't be captioned has an `error`
+            in place of a caption, and so has a path that leads to no video.
+
+        Raises:
+            ValueError: if the model or the encoder can't be loaded.
+        """
+        from extract.probe import VideoError, check_file
+
+        given = [videos] if isinstance(videos, str | os.PathLike) else videos
+        found = [one for path in given for one in _files(Path(path))]
+        digests: dict[Path, str] = {}
+        errors = {file: error for file, error in found if error}
+        files = list(dict.fromkeys(file for file, error in found if not error))
+        for file in tqdm(files, "read", unit="video", disable=None if len(files) > FEW else True):
+            try:
+                check_file(file)
+                digests[file] = file_digest(file)
+            except (VideoError, OSError) as error:
+                errors[file] = getattr(error, "strerror", None) or str(error)
+        rows, known, failed = self._rows({digest: file for file, digest in reversed(digests.items())})
+        written = {}
+        if rows:
+            names = {digest: str(file) for file, digest in digests.items()}
+            texts = self._writer(list(rows.values()), [names[digest] for digest in rows], len(rows) > FEW)
+            written = dict(zip(rows, texts, strict=True))
+
+        def captioned(file: Path) -> CaptionedVideo:
+            digest = digests.get(file)
+            if digest not in written:
+                return CaptionedVideo(str(file), error=errors.get(file) or failed[digest])
+            aspects = dict(written[digest])
+            times = tuple(round(float(time), 3) for time in rows[digest].times)
+            return CaptionedVideo(str(file), aspects.pop("caption"), aspects, times, digest in known)
+
+        return [captioned(file) for file, _ in found]
+
+    def _rows(self, files: dict[str, Path]) -> tuple[dict, set[str], dict[str, str]]:
+        """The rows of videos by digest, which of these a store holds, and why the others have none."""
+        from model.own_videos import make_rows, read_rows
+
+        pack = tasks.EmbedFramesShard.of(self.experiment)
+        index = pack.store.index()
+        known = read_rows({digest: index.rows[digest] for digest in files if digest in index.rows}, self.warn)
+        unknown = {digest: file for digest, file in files.items() if digest not in known}
+        size = self.experiment.config.pipeline.shard_size
+        made, failed = make_rows(unknown, self._embed, size) if unknown else ({}, {})
+        rows = known | made
+        empty = {digest: "has no frames" for digest, of in rows.items() if not len(of.values)}
+        kept = {digest: rows[digest] for digest in files if digest in rows and digest not in empty}
+        return kept, set(known), failed | empty
+
+    @cached_property
+    def _embed(self) -> Callable[..., dict]:
+        """The experiment's own function that makes shards of features, for videos that no shard has."""
+        from extract.extraction import load_encoder
+
+        pack = tasks.EmbedFramesShard.of(self.experiment)
+        inputs, encoder = pack.inputs(), pack.config.encoder
+        # what is wrong with the encoder is wrong for all videos
+        loaded = load_encoder(*inputs["checkpoint"], encoder.device, encoder.precision)
+        loaded.geometry.check(encoder, inputs["checkpoint"][0])
+        if encoder.compile:
+            loaded.compile(encoder.batch_size)
+        shard = {"key": pack.key(), "spec": pack.recipe()}
+
+        def embed(path: Path, **how: Any) -> dict:
+            return pack.function()(path, pack.config, **inputs | shard | {"before": Index()} | how)
+
+        return embed
+
+    @cached_property
+    def _writer(self) -> Writer:
+        from model.own_videos import Writer
+
+        return Writer(tasks.Train.of(self.experiment).result(""), tasks.Caption.of(self.experiment).config)
+
+
+def _files(path: Path) -> Iterator[tuple[Path, str | None]]:
+    """The videos that a path means, each with what is wrong with it if that is plain already."""
+    if not os.path.isdir(path):  # which pathlib's raises for what it may not look at
+        yield path, None
+        return
+    found = find_videos(path)
+    for name in sorted(found):
+        yield found[name], None
+    for name in odd_videos(path):
+        yield path / name, "is a link that leads nowhere, no regular file, or has a name that is no Unicode"
+    if not found:
+        yield path, "is a folder without videos"
+
+
+def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
+    """Add the command to a parser's; `parents` have --config, --override and --json."""
+    command = commands.add_parser("caption", parents=parents, help="caption any videos by the trained model")
+    command.add_argument("videos", nargs="+", metavar="VIDEO", help="a file, or a folder for all videos below it")
+    command.set_defaults(run=caption)
+
+
+def caption(chosen: argparse.Namespace) -> int:
+    """Print captions; what can't be captioned is named, and the rest goes on."""
+    captioner = VideoCaptioner(
+        chosen.config, chosen.override, lambda text: print(f"warning: {printable(text)}", file=sys.stderr)
+    )
+    found = captioner(chosen.videos)
+    for one in found:
+        if not chosen.json and one.error is None:
+            print("\n".join(printable(line) for line in text(one)))
+    for one in found:
+        print(f"{printable(f'{one.video}: {one.error}')}\n" if one.error else "", end="", file=sys.stderr)
+    print(json.dumps([one.told() for one in found], indent=1) + "\n" if chosen.json else "", end="")
+    return 1 if any(one.error for one in found) else 0
+
+
+def text(one: CaptionedVideo) -> list[str]:
+    """What a person is told of a captioned video, in lines."""
+    lines = [one.video, f"  {one.caption}", *(f"  {aspect}: {said}" for aspect, said in one.aspects.items())]
+    times = [f"{time:.2f}" for time in one.times]
+    if len(times) > MOST_TIMES:
+        times = [*times[: MOST_TIMES - 2], "…", times[-1]]
+    seen = f"{len(one.times)} frame{'s' * (len(one.times) != 1)}, at {', '.join(times).replace('…,', '…')} s"
+    return [*lines, f"  looked at {seen}" + ", from the store" * one.known]
