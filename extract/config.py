@@ -6,6 +6,8 @@ Every field says what it is to a stage's key: `What` decides values and is in ke
 
 from __future__ import annotations
 
+import difflib
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
@@ -90,9 +92,20 @@ def _resolve(value: str | Path, info: ValidationInfo) -> Path:
 def _existing(value: str | Path | None, info: ValidationInfo) -> Path | None:
     if value is None or not isinstance(value, str | Path):
         return value
-    path = _resolve(value, info)
-    if not path.exists():
+    return _readable(_resolve(value, info))
+
+
+def _readable(path: Path) -> Path:
+    if not os.path.exists(path):
         raise ValueError(f"there is no file or folder {path}")
+    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+        raise ValueError(f"{path} is not for you to read: see who owns it and its mode (ls -l)")
+    return path
+
+
+def _folder(path: Path | None) -> Path | None:
+    if path is not None and not path.is_dir():
+        raise ValueError(f"{path} is a file: name the folder of the videos")
     return path
 
 
@@ -116,9 +129,11 @@ def _weights(value: str, info: ValidationInfo) -> str:
     if value == "toyclip" or value in MODELS:
         return value
     path = _resolve(value, info)
-    if not path.is_file():
-        raise ValueError(f"is neither 'toyclip', nor a known model ({', '.join(MODELS)}), nor the file {path}")
-    return str(path)
+    if not os.path.isfile(path):
+        near = difflib.get_close_matches(value, MODELS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"is neither 'toyclip', nor a known model ({', '.join(MODELS)}), nor the file {path}{hint}")
+    return str(_readable(path))
 
 
 def _has_text(value: str) -> str:
@@ -137,7 +152,7 @@ class DataConfig(Section):
 
     kind: What[Literal["toyworld", "msrvtt", "folder"]] = "toyworld"
     """`toyworld` renders its own clips; `msrvtt` reads the official JSON; `folder` files of captions of any videos."""
-    videos: Where[ExistingPath | None] = None
+    videos: Where[Annotated[ExistingPath | None, AfterValidator(_folder)]] = None
     """Folder of the video files. Not used by `toyworld`."""
     features: What[Annotated[str, Field(pattern=NAME)] | None] = None
     """Instead of `videos`: the name under which features made elsewhere were imported (`videocap store import`)."""

@@ -8,6 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.error import URLError
 
 import numpy as np
 import torch
@@ -197,7 +198,7 @@ def build(state: dict[str, torch.Tensor], name: str) -> clip.model.CLIP:
         for block in model.transformer.resblocks:
             block.attn_mask = mask
     except (KeyError, IndexError, RuntimeError, ZeroDivisionError, ValueError, AssertionError, TypeError) as error:
-        raise ValueError(f"{name} is not a CLIP checkpoint in OpenAI's format: {_one_line(error)}") from error
+        raise ValueError(f"{_no_clip(name)}: {_one_line(error)}; {_CURE}") from error
     return model
 
 
@@ -218,31 +219,38 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
                 state = torch.jit.load(path, map_location="cpu").state_dict()
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
+    except (MemoryError, PermissionError):
+        raise
     except Exception as error:  # a damaged file makes torch raise anything
-        raise ValueError(f"{path} is not a CLIP checkpoint in OpenAI's format: {_one_line(error)}") from error
+        raise ValueError(f"{_no_clip(path)}: {_one_line(error)}; {_CURE}") from error
     named = isinstance(state, dict) and all(isinstance(key, str) for key in state)
     if not named or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ValueError(f"{path} is not a CLIP checkpoint in OpenAI's format: it holds no plain state dict")
+        raise ValueError(f"{_no_clip(path)}: it holds no plain state dict; {_CURE}")
     size = path.stat().st_size
     claimed = 0
     for key, value in state.items():
         claimed += value.numel() * value.element_size()
         plain = value.layout == torch.strided and not (value.is_meta or value.is_complex() or value.is_quantized)
         if not plain or claimed > 2 * size:  # a file may claim any shape; some tensors may share their values
-            raise ValueError(f"{path} is not a CLIP checkpoint in OpenAI's format: {key} is no plain tensor")
+            raise ValueError(f"{_no_clip(path)}: {key} is no plain tensor; {_CURE}")
     return state
 
 
+_CURE = "name another file or model in encoder.weights or text_encoder.weights"
 _TOKENS = clip.clip._tokenizer.encoder
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # OpenAI's archives have these as buffers
 
 
 def _find(weights: str) -> Path:
     """The checkpoint's file, downloaded if need be."""
-    if weights in OPENAI_MODELS:
-        return Path(clip.clip._download(clip.clip._MODELS[weights], os.path.expanduser("~/.cache/clip")))
-    if weights in MODELS:
-        return resnet.fetch()
+    try:
+        if weights in OPENAI_MODELS:
+            return Path(clip.clip._download(clip.clip._MODELS[weights], os.path.expanduser("~/.cache/clip")))
+        if weights in MODELS:
+            return resnet.fetch()
+    except (URLError, ConnectionError, TimeoutError) as error:
+        cure = "run again with a network, or name a file of it in encoder.weights or text_encoder.weights"
+        raise ValueError(f"{weights} can't be downloaded ({_one_line(error)}): {cure}") from error
     if not os.path.isfile(weights):
         raise ValueError(f"there is no checkpoint {weights!r}, and the models with a name are {', '.join(MODELS)}")
     return Path(weights)
@@ -282,5 +290,12 @@ def _count(state: dict[str, torch.Tensor], prefix: str) -> int:
     return len({key[len(prefix) :].split(".")[0] for key in state if key.startswith(prefix)})
 
 
+def _no_clip(name: str | Path) -> str:
+    return f"{name} is not a CLIP checkpoint in OpenAI's format"
+
+
 def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    """The first sentence: torch's go on about its own options."""
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]}"
+    return " ".join(f"{type(error).__name__}: {error}".split()).split(". ")[0][:200]

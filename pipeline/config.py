@@ -81,14 +81,16 @@ def load(config: type[BaseConfig], file: Path, override: str = "") -> BaseConfig
         tree = tomllib.loads(Path(file).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{file}: there is no such config file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{file}: can't be read: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{file}: {error}") from None
     roles = fields(config)
     overridden = parse_override(override)
     for key, value in overridden.items():
         section, name = key.split(".")
         if roles.get(key) == "where":
-            value = _from_here(config, section, name, value)
+            value = _from_here(config, section, name, value, Path(file).absolute().parent)
         if not isinstance(tree.setdefault(section, {}), dict):
             raise ConfigError(f"{file}: {section}: must be a section, [{section}]")
         tree[section][name] = value
@@ -108,18 +110,23 @@ def changed(config: BaseConfig, changes: Mapping[str, Any]) -> BaseConfig:
     return config
 
 
-def _from_here(config: type[BaseConfig], section: str, name: str, value: Any) -> Any:
+def _from_here(config: type[BaseConfig], section: str, name: str, value: Any, folder: Path) -> Any:
     """A place in an override, or a list of them, from the current folder."""
     if isinstance(value, list):
-        return [_from_here(config, section, name, one) for one in value]
-    place = isinstance(value, str) and _is_path(config, section, name, value)
+        return [_from_here(config, section, name, one, folder) for one in value]
+    place = isinstance(value, str) and _is_path(config, section, name, value, folder)
     return str(Path(value).expanduser().absolute()) if place else value
 
 
-def _is_path(config: type[BaseConfig], section: str, name: str, value: str) -> bool:
-    """Whether a value names a place; a field may also take names (`ViT-B/16`), and then a place is a file there is."""
+def _is_path(config: type[BaseConfig], section: str, name: str, value: str, folder: Path) -> bool:
+    """Whether a value names a place; a field may also take names (`ViT-B/16`), and then a place is a file there is.
+
+    Of a file that is neither here nor in the config's folder, the error is to name the place here: names have no dot.
+    """
     only_paths = "Path" in str(config.model_fields[section].annotation.model_fields[name].annotation)
-    return only_paths or (("." in value or "/" in value) and Path(value).expanduser().is_file())
+    file = Path(value).expanduser()
+    nowhere = "." in value and not (folder / file).is_file()
+    return only_paths or (("." in value or "/" in value) and file.is_file()) or nowhere
 
 
 def parse_override(text: str) -> dict[str, Any]:

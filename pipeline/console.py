@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import atexit
 import logging
+import multiprocessing
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import luigi
 import luigi.interface
@@ -173,15 +174,23 @@ def report_at_exit(
     """At the end of a `luigi` command say what ran, what failed and where the results lie, and set its status.
 
     The status is 0 only if all asked for is `done` and nothing failed; Luigi alone ends good runs on a luigid with 10
-    or 25. Forked workers don't come here: multiprocessing ends them without exit handlers.
+    or 25. It is 130 after Ctrl-C. Forked workers don't come here: multiprocessing ends them without exit handlers.
     """
-    process = os.getpid()
+    process, interrupts, hook = os.getpid(), [], sys.excepthook
+
+    def note_interrupt(kind: type[BaseException], *rest: Any) -> None:
+        if issubclass(kind, KeyboardInterrupt) and os.getpid() == process:
+            interrupts.append(kind)  # where it was is nobody's business
+        else:
+            hook(kind, *rest)
 
     def last_words() -> None:
         if os.getpid() != process:
             return
         good = False
         try:
+            for child in multiprocessing.active_children() if interrupts else ():
+                child.join(5)  # what it has to say comes first
             for experiment in experiments:
                 experiment.forget()
             events = runlog.read(experiments[0].artifacts.root)
@@ -196,18 +205,22 @@ def report_at_exit(
                 for stage, complete in _reached(experiment, good).items():
                     reached[stage] = reached.get(stage, True) and complete
             lines = runlog.summary([*events, *warnings], reached)
-            if not good and not any(line.startswith("failed: ") for line in lines):
+            if interrupts:
+                lines = [line for line in lines if not line.endswith(runlog.DIED)]
+            elif not good and not any(line.startswith("failed: ") for line in lines):
                 lines.append("failed: no stage says why; a process may have been stopped, or have run out of memory")
             print("\n".join(["", *lines, *filter(None, changed)]))
-            print(results() if good else f"{partial()}Not done. The same command goes on where this run stopped.")
+            undone = "Stopped by Ctrl-C." if interrupts else "Not done."
+            print(results() if good else f"{partial()}{undone} The same command goes on where this run stopped.")
         except Exception:
             traceback.print_exc()
             good = False
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0 if good else 1)
+        os._exit(0 if good else 130 if interrupts else 1)
 
+    sys.excepthook = note_interrupt
     atexit.register(last_words)
 
 

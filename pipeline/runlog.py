@@ -12,7 +12,10 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-DIED = "stopped in the middle; if nobody did that, its process may have run out of memory"
+DIED = (
+    "stopped in the middle; if nobody did that, its process may have run out of memory: try smaller batches or fewer "
+    "--workers"
+)
 # one name a process that schedules; forked workers inherit it
 PROCESS = f"{time.strftime('%Y%m%d-%H%M%S')}-{platform.node()}-{os.getpid()}"
 
