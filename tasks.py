@@ -330,7 +330,7 @@ class Report(Stage):
     """All results of an experiment in one folder: report.html, captions, scores (of each video, too), model."""
 
     makes = "model.report:make"
-    reads = ("score.split", "data.kind", "data.features", *DecodeShard.reads)
+    reads = ("score.split",)
 
     def needs(self) -> dict[str, Need]:
         results = {name: (Score, f"{name}.json") for name in ("scores", "video_scores")}
@@ -343,9 +343,10 @@ class Report(Stage):
     def inputs(self) -> dict:
         # not in needs(): which videos failed is in the keys of what was made without them, and neither to name them
         # nor to show frames must bring back what was dropped
-        rendered = ToyWorld.of(self).payload() if self.config.data.kind == "toyworld" else None
-        videos = None if self.config.data.features else self.config.data.videos or (rendered and rendered / "videos")
-        return super().inputs() | {"failures": FrameFeatures.of(self).failures(), "videos": videos}
+        sampling = DecodeShard.of(self).config
+        rendered = ToyWorld.of(self).payload() if ToyWorld in self.experiment.order else None
+        shown = {"videos": sampling.data.videos or (rendered and rendered / "videos"), "sampling": sampling}
+        return super().inputs() | shown | {"failures": FrameFeatures.of(self).failures()}
 
 
 STAGES = (ToyWorld, Corpus, ToyClip, DecodeShard, EmbedFramesShard, ForeignShard, FrameFeatures, EmbedCaptionsShard)

@@ -123,6 +123,7 @@ def make(
     model: Path,
     table: Path,
     videos: Path | None,
+    sampling: Any,
     curves: Path,
     failures: Sequence[Mapping[str, str]],
 ) -> None:
@@ -134,6 +135,7 @@ def make(
         references: captions of each scored video.
         table: [[id, sha256]] of these.
         videos: the folder in which they lie, if they do.
+        sampling: holder of the sections decode and encoder: which of their frames the model saw.
         counts: counts.json of the corpus.
         failures: [{"id", "reason"}].
     """
@@ -158,7 +160,7 @@ def make(
             parts=PARTS,
             aspects=ASPECTS,
             examples=shown,
-            strips=strips(seen, videos, config.decode, config.encoder) if videos else {},
+            strips=strips(seen, videos, sampling.decode, sampling.encoder) if videos else {},
             references=load_json(references),
             counts=load_json(counts),
             failures=failures,

@@ -217,6 +217,7 @@ def test_a_failing_stage_is_named_in_the_last_lines_and_the_status_is_not_0(tmp_
     assert "failed: EmbedFramesShard: there is no device 'cuda:9'" in "".join(run.output.splitlines()[-3:])
 
 
+@pytest.mark.slow
 def test_where_there_is_no_room_it_says_so_and_goes_on_when_there_is(demo):
     command = [*LUIGI, "Pipeline", "--override", f"{TINY} score.protocol=v2c experiment.name=full"]
     limited = ["bash", "-c", 'ulimit -f 100; exec "$@"', "bash", *command]  # no file over 100 KiB

@@ -95,6 +95,7 @@ def test_a_damaged_clip_is_named_and_the_others_go_through(data, tmp_path):
     assert row["warnings"][0].startswith("video9999: is damaged")
 
 
+@pytest.mark.slow
 def test_what_happens_in_the_folder_during_a_run_is_for_the_next_run(data, tmp_path):
     config = lay_out(tmp_path, data, "tiny", frames=4, pixels=32, width=32, epochs=1)
     (tmp_path / "videos" / "broken link.mp4").symlink_to("nowhere")

@@ -34,6 +34,7 @@ def test_score_gives_the_published_figures(data, tmp_path):
     assert {name: round(scores[name], 6) for name in names} == {n: published[theirs] for n, theirs in names.items()}
 
 
+@pytest.mark.slow
 def test_score_takes_an_msrvtt_file(data, tmp_path):
     info = data / "msrvtt" / "videodatainfo_sample.json"
     first = {s["video_id"]: s["caption"] for s in reversed(json.loads(info.read_text())["sentences"])}

@@ -304,6 +304,7 @@ def test_a_forked_process_compiles(tmp_path):
     assert compile_in_a_fork(tmp_path).returncode == 0
 
 
+@pytest.mark.slow
 def test_without_a_compiler_the_error_names_the_field(tmp_path):
     done = compile_in_a_fork(tmp_path, PATH="/nowhere", CXX="/nowhere/g++")
     assert done.returncode == 3

@@ -59,8 +59,8 @@ def results(tmp_path):
     (tmp_path / "videos").mkdir()
     clip = synthetic(tmp_path / "videos" / "a.mp4", "-pix_fmt yuv420p")
     (tmp_path / "table.json").write_text(json.dumps([["a.mp4", file_digest(clip)]]))
-    config = SimpleNamespace(decode=DecodeConfig(), encoder=EncoderConfig())
-    report.make(made, config, failures=[], videos=clip.parent, table=tmp_path / "table.json", **files)
+    shown = {"videos": clip.parent, "sampling": SimpleNamespace(decode=DecodeConfig(), encoder=EncoderConfig())}
+    report.make(made, None, failures=[], table=tmp_path / "table.json", **shown, **files)
     return made
 
 

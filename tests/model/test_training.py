@@ -323,7 +323,7 @@ def run_with_validation(folder: Path, epochs: int) -> Path:
     return run(folder, settings, of, val, lambda captions: float(sum(map(len, captions.values())) % 17))
 
 
-@pytest.mark.parametrize(("kills", "epochs"), [(2, 30), pytest.param(8, 120, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kills", "epochs"), [(1, 20), pytest.param(8, 120, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_training_ends_in_the_same_weights(tmp_path, kills, epochs):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     killed.mkdir()
