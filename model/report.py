@@ -126,7 +126,7 @@ def make(
     sampling: Any,
     curves: Path,
     failures: Sequence[Mapping[str, str]],
-) -> None:
+) -> list[str]:
     """Put the results into an empty folder, with a picture of the training and report.html that shows them.
 
     Args:
@@ -138,6 +138,9 @@ def make(
         sampling: holder of the sections decode and encoder: which of their frames the model saw.
         counts: counts.json of the corpus.
         failures: [{"id", "reason"}].
+
+    Returns:
+        what a person should know of it.
     """
     from model.strips import strips  # NumPy and Pillow, which the table of scores does without
 
@@ -148,7 +151,13 @@ def make(
     numbers = load_json(scores)
     shown = examples(load_json(captions), load_json(video_scores)["caption"])
     names = {item["video_id"] for items in shown.values() for item in items}
+    pictures, notes = {}, []
     seen = [(name, digest) for name, digest in load_json(table) if name in names]
+    if videos:
+        try:
+            pictures = strips(seen, videos, sampling.decode, sampling.encoder)
+        except Exception as error:  # pictures are not worth a report
+            notes.append(f"the report shows no frames ({type(error).__name__}: {error})")
     html = (
         Environment(autoescape=True)
         .from_string(PAGE)
@@ -160,7 +169,7 @@ def make(
             parts=PARTS,
             aspects=ASPECTS,
             examples=shown,
-            strips=strips(seen, videos, sampling.decode, sampling.encoder) if videos else {},
+            strips=pictures,
             references=load_json(references),
             counts=load_json(counts),
             failures=failures,
@@ -168,6 +177,7 @@ def make(
         )
     )
     (folder / "report.html").write_text(html, encoding="utf-8")
+    return notes
 
 
 def link_or_copy(source: Path, target: Path) -> None:
