@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import logging
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -136,9 +137,10 @@ def manifest_or_reason(place: Place, path: str) -> Any:
 
 
 def reason(error: Exception) -> str:
-    """Why something failed, in a line. The log keeps where, for who looks for a mistake in the code."""
+    """Why something failed, in a line. Where it did is logged at debug level."""
     logging.getLogger(__name__).debug("a copy failed", exc_info=error)
-    if getattr(error, "errno", None) == errno.ENOENT and not str(getattr(error, "strerror", "")).startswith("The "):
+    # a place may say in its own words what is not there, such as a bucket
+    if isinstance(error, FileNotFoundError) and error.strerror == os.strerror(errno.ENOENT):
         return "it is not there"
     said = getattr(error, "strerror", None) or str(error) or "it can't be done there"
     said += f": {error.filename}" if isinstance(error, OSError) and error.strerror and error.filename else ""

@@ -37,7 +37,7 @@ class Sent:
     items: int = 0
     """Of a store: how many of them the other side lacked."""
     there: int = 0
-    """Shards all of whose items the other side has, or will have; of a stage that is no pack, whether it has that."""
+    """Shards all of whose items the other side has; of a stage that is no pack, whether it has that."""
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     """Sentences that name what could not travel, and say why."""

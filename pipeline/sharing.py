@@ -1,7 +1,7 @@
 """Push and pull: results travel between an artifacts folder and a place that others reach, which is laid out alike.
 
-What travels is what a config names: the shards of a spec's store, or the result of a stage under its key. Nothing is
-rewritten on either side: a file is copied under its own name, and the manifest that lets it be seen comes last.
+What travels is what a config names: the shards of a spec's store, or the result of a stage under its key. Nothing that
+is whole is rewritten on either side: a file is copied under its own name, and the manifest that shows it comes last.
 """
 
 from __future__ import annotations
