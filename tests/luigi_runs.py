@@ -38,6 +38,22 @@ weights = "clip.pt"
 use = []
 """
 
+# a captioner for these that is trained in a moment
+SMALL = """
+[vocabulary]
+min_count = 1
+[decoder]
+width = 16
+heads = 2
+inner = 16
+[train]
+epochs = 1
+[generate]
+beam = 1
+[pipeline]
+shard_size = 8
+"""
+
 
 @dataclass
 class Run:

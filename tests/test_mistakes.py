@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from luigi_runs import FOLDER, LUIGI, Run, environment, kill, luigi, start
+from luigi_runs import FOLDER, LUIGI, SMALL, Run, environment, kill, luigi, start
 from weights import random_resnet, save_random
 
 import videocap
@@ -35,19 +35,8 @@ CONFIG = (
     + """
 [decode]
 frames = 4
-[vocabulary]
-min_count = 1
-[decoder]
-width = 16
-heads = 2
-inner = 16
-[train]
-epochs = 1
-[generate]
-beam = 1
-[pipeline]
-shard_size = 8
 """
+    + SMALL
 )
 EXTRACTED = {"DecodeShard", "EmbedFramesShard", "EmbedCaptionsShard"}
 

@@ -12,14 +12,15 @@ import time
 from pathlib import Path
 
 import pytest
-from luigi_runs import Run, environment, foretold, kill, luigi, start, status
+from luigi_runs import SMALL, Run, environment, foretold, kill, luigi, start, status
 from weights import save_random
 
 from extract import toyworld
 
 pytestmark = pytest.mark.slow
 
-CONFIG = """
+CONFIG = (
+    """
 [experiment]
 name = "mine"
 [data]
@@ -33,19 +34,9 @@ weights = "clip.pt"
 pixels = 32
 [text_encoder]
 weights = "clip.pt"
-[vocabulary]
-min_count = 1
-[decoder]
-width = 16
-heads = 2
-inner = 16
-[train]
-epochs = 1
-[generate]
-beam = 1
-[pipeline]
-shard_size = 8
 """
+    + SMALL
+)
 AFTER_CAPTION = {"Score", "Report"}
 AFTER_TRAIN = {"Caption", *AFTER_CAPTION}
 
