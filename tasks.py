@@ -15,76 +15,22 @@ This file is imported where nothing may load torch: the functions' modules are i
 from pathlib import Path
 
 import luigi
-from pydantic import model_validator
 
-from extract import config as extract_config
-from extract.config import MODELS, TOYCLIP_STRIDE, DataConfig
+from extract.config import MODELS
 from model import config as model_config
 from pipeline import console
-from pipeline.config import BaseConfig, ConfigError, changed, parse_override
 from pipeline.foreign import ForeignPack
 from pipeline.gather import Gather
 from pipeline.pack import Pack
 from pipeline.root import Root
 from pipeline.stage import Need, Stage
 from pipeline.stores import Item
-from pipeline.sweep import Sweep
+from videocap_config import DEFAULT_CONFIG, Config
+from videocap_table import PaperTable
 
 console.set_luigi_defaults()
-CONFIGS = Path(__file__).parent / "configs"
-DEFAULT_CONFIG = CONFIGS / "demo.toml"
 SPLITS = ("train", "val", "test")
 WIDEST = 2048  # numbers in a row of features, of the encoders there are
-
-
-class Config(BaseConfig):
-    """The experiment's config, put together from the sections of its stages."""
-
-    data: DataConfig = DataConfig()
-    toyworld: extract_config.ToyWorldConfig = extract_config.ToyWorldConfig()
-    toyclip: extract_config.ToyClipConfig = extract_config.ToyClipConfig()
-    decode: extract_config.DecodeConfig = extract_config.DecodeConfig()
-    encoder: extract_config.EncoderConfig = extract_config.EncoderConfig()
-    text_encoder: extract_config.TextEncoderConfig = extract_config.TextEncoderConfig()
-    vocabulary: model_config.VocabularyConfig = model_config.VocabularyConfig()
-    fusion: model_config.FusionConfig = model_config.FusionConfig()
-    vis2text: model_config.Vis2TextConfig = model_config.Vis2TextConfig()
-    aspects: model_config.AspectsConfig = model_config.AspectsConfig()
-    decoder: model_config.DecoderConfig = model_config.DecoderConfig()
-    train: model_config.TrainConfig = model_config.TrainConfig()
-    generate: model_config.GenerateConfig = model_config.GenerateConfig()
-    score: model_config.ScoreConfig = model_config.ScoreConfig()
-
-    @model_validator(mode="after")
-    def _toyclip_is_for_toyworld(self) -> "Config":
-        if self.data.kind != "toyworld" and "toyclip" in (self.encoder.weights, self.text_encoder.weights):
-            raise ValueError(f"weights 'toyclip' are the demo's, for data.kind 'toyworld', not {self.data.kind!r}")
-        if "toyclip" in (self.encoder.weights, self.text_encoder.weights) and self.encoder.pixels % TOYCLIP_STRIDE:
-            raise ValueError(
-                f"weights 'toyclip' take encoder.pixels of a multiple of {TOYCLIP_STRIDE}, not {self.encoder.pixels}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _aspects_are_annotated(self) -> "Config":
-        if self.data.kind == "msrvtt" and self.aspects.use and not self.data.commonsense:
-            raise ValueError(
-                f"aspects.use: {', '.join(self.aspects.use)} of MSR-VTT are in V2C's annotations: set "
-                "data.commonsense, or go without by aspects.use=[]"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _controls_show_less(self) -> "Config":
-        for name in self.score.controls:
-            changes = model_config.CONTROLS[name]
-            if "fusion.frames" in changes and self.fusion.frames != "all":
-                raise ValueError(f'score.controls: {name!r} is a control of fusion.frames = "all"; leave it out')
-            if "fusion.frames" in changes and self.decode.frames == 1 and not self.data.features:
-                raise ValueError(f"score.controls: {name!r} changes nothing where decode.frames is 1; leave it out")
-            if changed(self, changes) == self:
-                raise ValueError(f"score.controls: {name!r} is what this config trains anyway; leave it out")
-        return self
 
 
 class ToyWorld(Stage):
@@ -204,9 +150,8 @@ class FrameFeatures(Gather):
     packs, most_failures = (EmbedFramesShard, ForeignShard), "decode.max_failures"
     reads = ("decode.max_failures", "data.features")
 
-    @property
-    def pack(self) -> Pack:
-        return (ForeignShard if self.config.data.features else EmbedFramesShard).of(self)
+    def kind(self) -> type[Pack]:
+        return ForeignShard if self.config.data.features else EmbedFramesShard
 
     def needs(self) -> dict[str, Need]:
         return {split: (Corpus, f"videos.{split}.json") for split in SPLITS}
@@ -357,17 +302,8 @@ STAGES += (References, Score, Report)
 class Pipeline(Root):
     """The root: complete when Report is, and `runs/<experiment>` shows it."""
 
-    sections = Config
+    sections, final = Config, Report
     config = luigi.Parameter(default=str(DEFAULT_CONFIG), description="the experiment's config file")
-
-    @staticmethod
-    def stages(config: Config) -> tuple[type[Stage], ...]:
-        toyclip = "toyclip" in (config.encoder.weights, config.text_encoder.weights)
-        imported = config.data.features is not None
-        left_out = {ToyWorld: config.data.kind != "toyworld", ToyClip: not toyclip, ForeignShard: not imported}
-        left_out |= {DecodeShard: imported, EmbedFramesShard: imported}
-        left_out |= {kind: name not in config.score.controls for name, pair in CONTROLS.items() for kind in pair}
-        return tuple(stage for stage in STAGES if not left_out.get(stage))
 
     def results(self) -> str:
         from extract.table import load_json
@@ -376,52 +312,7 @@ class Pipeline(Root):
         return f"\n{score_table(load_json(self.last.payload() / 'scores.json'))}\n\nResults: {self.folder}"
 
 
-class Table(Sweep):
-    """A table of the paper, its rows from configs/ablations: `luigi --module tasks Table --number 4 --seeds 3`."""
+class Table(PaperTable):
+    """A table of the paper: `luigi --module tasks Table --number 4 --seeds 3`."""
 
-    root, common, suffixes = Pipeline, "score.controls=[]", (".md", ".csv")
-    config = luigi.Parameter(default=str(DEFAULT_CONFIG), description="the config file that its rows change")
-    number = luigi.IntParameter(default=0, description="of the table in the paper: 1 to 5")
-    seeds = luigi.IntParameter(default=1, description="trainings a row, each with a seed of its own")
-
-    @property
-    def table(self):
-        from model.tables import Table as Rows
-
-        try:
-            return Rows.read(CONFIGS / "ablations" / f"table{self.number}.toml")
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-
-    def title(self) -> str:
-        return f"table{self.number}"
-
-    def file_name(self) -> str:
-        return f"{self.name}-seeds{self.seeds}"
-
-    def changes(self, base: Config) -> dict[str, str]:
-        if self.number not in range(1, 6) or self.seeds < 1:
-            raise ConfigError(f"--number is 1 to 5 and --seeds 1 or more, not {self.number} and {self.seeds}")
-        rows = {row.name: row.override(base.encoder.weights == "toyclip") for row in self.table.rows if row.name}
-        given, same = parse_override(self.override), parse_override(self.common)
-        fixed = parse_override(" ".join(rows.values())) | {
-            key: value for key, value in same.items() if given.get(key) != value
-        }
-        if clash := ", ".join(sorted(fixed.keys() & given.keys())):
-            raise ConfigError(f"--override: {clash}: table {self.number} sets that itself; leave it out")
-        return {
-            f"{name}-seed{seed}": f"{override} train.seed={seed}"
-            for name, override in rows.items()
-            for seed in range(base.train.seed, base.train.seed + self.seeds)
-        }
-
-    def texts(self, done: dict[str, Pipeline]) -> dict[str, str]:
-        from extract.table import load_json
-        from model.tables import as_csv, markdown
-
-        found: dict[str, list[dict]] = {}
-        for name, root in done.items():
-            scores = load_json(root.last.payload() / "scores.json")
-            found.setdefault(name.rpartition("-seed")[0], []).append(scores)
-        data = self.experiments[0].config.data.kind + (f", with {self.override}" if self.override else "")
-        return {".md": markdown(self.table, found, data), ".csv": as_csv(self.table, found)}
+    root = Pipeline

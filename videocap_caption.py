@@ -90,7 +90,7 @@ class VideoCaptioner:
                 "caption with a config that trains on `videos`"
             )
         # not that of the root task: Luigi would give an earlier one of the same arguments
-        self.experiment = Experiment(loaded, tasks.Pipeline.stages(loaded))
+        self.experiment = Experiment(loaded, tasks.Report)
         self.warn = warn
         train = tasks.Train.of(self.experiment)
         if not train.complete():

@@ -181,7 +181,7 @@ def share(chosen: argparse.Namespace) -> int:
     from extract.verify import check_arrived
 
     config = load(tasks.Config, Path(chosen.config), chosen.override)
-    experiment = Experiment(config, tasks.Pipeline.stages(config))
+    experiment = Experiment(config, tasks.Report)
     there = places.place_of(chosen.place)
     if chosen.pull:
         found = sharing.pull(experiment, chosen.stages, there, check_arrived, chosen.dry_run)

@@ -36,7 +36,7 @@ def experiment_in(folder: Path) -> Experiment:
     """An experiment whose artifacts are in a folder. Its specs need no file: the weights are OpenAI's."""
     override = f"encoder.weights=ViT-B/16 text_encoder.weights=ViT-B/16 encoder.pixels=224 pipeline.artifacts={folder}"
     config = load(tasks.Config, tasks.DEFAULT_CONFIG, override)
-    return Experiment(config, tasks.Pipeline.stages(config))
+    return Experiment(config, tasks.Report)
 
 
 def fill(store: Store, shards: int, megabytes: int) -> None:

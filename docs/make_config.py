@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import re
 import textwrap
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import tasks
 from extract.config import MODELS, NAME, OPENAI_MODELS
-from pipeline.config import BaseConfig, fields
+from pipeline.config import BaseConfig, fields, load
+from pipeline.experiment import Experiment
+from pipeline.stage import Stage
 
 PLACE = Path(__file__).with_name("config.md")
 WIDTH = 120
@@ -135,10 +138,16 @@ def _limited(hint: Any, *marks: Any, key: str) -> str:
 
 def _readers(key: str) -> str:
     """The stages that read a field."""
-    controls = {kind for pair in tasks.CONTROLS.values() for kind in pair}
     section = key.partition(".")[0]
-    named = [kind.__name__ for kind in tasks.STAGES if kind not in controls and {key, section} & set(kind.reads)]
+    named = [kind.__name__ for kind in _stages() if {key, section} & set(kind.reads)]
     return f"; read by {', '.join(named)}" if named else ""
+
+
+@cache
+def _stages() -> list[type[Stage]]:
+    """All stages, controls left out."""
+    demo = load(tasks.Config, tasks.DEFAULT_CONFIG, "score.controls=[]")
+    return [*Experiment(demo, tasks.Report).order, tasks.ForeignShard]
 
 
 def _models() -> list[str]:

@@ -22,14 +22,13 @@ class Experiment:
 
     Args:
         config: of the experiment.
-        stages: the classes of its stages, in order; the last one is what a run is for.
+        last: the stage that a run is for. It and all that its result is made of are the experiment's stages (`order`).
     """
 
     known: ClassVar[dict[str, Experiment]] = {}
 
-    def __init__(self, config: BaseConfig, stages: tuple[type[Stage], ...] = ()):
+    def __init__(self, config: BaseConfig, last: type[Stage] | None = None):
         self.config = config
-        self.order = stages
         self.roles = fields(type(config))
         self.artifacts = artifacts_of(config)
         self.stages: dict[type, Stage] = {}
@@ -40,6 +39,15 @@ class Experiment:
         self.stores: dict[str, Store] = {}
         self.token = digest([config.model_dump(mode="json"), str(self.artifacts.root)])
         Experiment.known[self.token] = self
+        self.order = self._append(last, ()) if last else ()
+
+    def _append(self, stage: type[Stage], order: tuple[type[Stage], ...]) -> tuple[type[Stage], ...]:
+        """An order of stages with this one behind them, and before it what is upstream of it."""
+        if stage in order:
+            return order
+        for other in stage(experiment=self, id="").upstream():  # `of` would look at the files outside
+            order = self._append(other, order)
+        return (*order, stage)
 
     def forget(self) -> None:
         """Compute keys anew: what ran since may have changed the identity of an input."""

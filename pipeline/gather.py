@@ -37,7 +37,7 @@ class Gather(Stage):
     """Completes the features of all items that its inputs name, pack by pack."""
 
     packs: ClassVar[tuple[type[Pack], ...]]
-    """The packs that may make the features: which one does, says `pack`."""
+    """The packs that may make the features: which one does, says `kind`."""
     most_failures: ClassVar[str | None] = None
     """The config field that holds the largest share of failed items."""
     _wanted: tuple[dict, dict] | None = None
@@ -48,10 +48,17 @@ class Gather(Stage):
             while pack:
                 pack.gather, pack = cls, pack.after
 
+    def kind(self) -> type[Pack]:
+        """Which of `packs` makes the features."""
+        return self.packs[0]
+
     @property
     def pack(self) -> Pack:
         """The pack that stands for the spec of the features."""
-        return self.packs[0].of(self)
+        return self.kind().of(self)
+
+    def upstream(self) -> list[type[Stage]]:
+        return [*super().upstream(), self.kind()]
 
     def wanted_in(self, files: dict[str, Path]) -> dict[str, list[Item]]:
         """The items of each part (a split), read from the files that `needs()` names."""

@@ -38,7 +38,8 @@ def code_digest(*modules: str) -> str:
     """Digest of the given modules and of all that they import from the packages that lie beside their own.
 
     Comments, docstrings and layout do not count; nothing is imported. Imports are followed, so that a helper's
-    change is not missed.
+    change is not missed. A module `config` doesn't count: what its sections hold is in keys by value, and a new field
+    of one stage must not make others run.
     """
     beside = {_root(name) for name in modules}
     seen: dict[str, str] = {}
@@ -47,7 +48,8 @@ def code_digest(*modules: str) -> str:
         name = todo.pop()
         if name not in seen:
             seen[name], imports = _code(name)
-            todo += [other for other in imports if _root(other) in beside and _source(other)]
+            local = [other for other in imports if _root(other) in beside and _source(other)]
+            todo += [other for other in local if other.rpartition(".")[2] != "config"]
     return digest(seen)
 
 

@@ -74,6 +74,9 @@ class Pack(Stage):
         """As a stage's; and what the pack before has, as `before`."""
         return super().inputs() | ({"before": self.after.of(self).store.index()} if self.after else {})
 
+    def upstream(self) -> list[type[Stage]]:
+        return super().upstream() + ([self.after] if self.after else [])
+
     @classmethod
     def pack(cls, other: Stage, plan: str, number: int, items: list[Item]) -> Self:
         """A pack of a plan. Its Luigi id is the same in all processes, so that a luigid shares packs among them."""

@@ -19,6 +19,8 @@ class Root(luigi.Task):
 
     sections: ClassVar[type[BaseConfig]]
     """The class of the experiment's config."""
+    final: ClassVar[type[Stage]]
+    """The stage whose result is what a run is for."""
 
     config = luigi.Parameter(description="the experiment's config file")
     override = luigi.Parameter(default="", description='changes to it: "train.epochs=3 fusion.block=conv1d"')
@@ -27,18 +29,13 @@ class Root(luigi.Task):
         super().__init__(*args, **kwargs)
         try:
             config = load(self.sections, Path(self.config), self.override)
-            self.experiment = Experiment(config, self.stages(config))
-            self.last = self.experiment.order[-1].of(self.experiment)
+            self.experiment = Experiment(config, self.final)
+            self.last = self.final.of(self.experiment)
         except (ConfigError, OSError) as error:
             console.refuse(self, error)
         self.name = config.experiment.name
         self.task_id = f"{self.task_family}_{self.name}_{self.last.id}"
         console.begin(self, [self.experiment], self.results)
-
-    @staticmethod
-    def stages(config: BaseConfig) -> tuple[type[Stage], ...]:
-        """The stages that an experiment of this config has, in order."""
-        raise NotImplementedError
 
     def results(self) -> str:
         """What a person sees at the end of a run that did all."""

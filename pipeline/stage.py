@@ -64,6 +64,10 @@ class Stage(luigi.Task):
         """What comes from outside: files, or digests of what is not on this machine."""
         return {}
 
+    def upstream(self) -> list[type[Stage]]:
+        """All stages whose results go into this one's."""
+        return [stage for stage, _ in (*self.needs().values(), *self.uses().values())]
+
     # -- what Luigi asks
 
     @classmethod

@@ -22,7 +22,7 @@ FRAMES = "EmbedFramesShard"
 def experiment_in(folder: Path, override: str = "") -> Experiment:
     """An experiment whose artifacts are in a folder."""
     config = load(tasks.Config, tasks.DEFAULT_CONFIG, f"{NAMED} {override} pipeline.artifacts={folder}")
-    return Experiment(config, tasks.Pipeline.stages(config))
+    return Experiment(config, tasks.Report)
 
 
 def store_in(folder: Path, override: str = "") -> Store:

@@ -20,9 +20,12 @@ from weights import save_random
 import tasks
 from extract import corpus, extraction, shards, toyclip, toyworld
 from extract.config import DataConfig, DecodeConfig, EncoderConfig, ToyClipConfig, ToyWorldConfig
+from pipeline.config import load
+from pipeline.experiment import Experiment
 
 GOLDEN = Path(__file__).with_name("golden.json")
-STAGES = [stage.__name__ for stage in tasks.STAGES if stage.makes and stage.by_version]
+DEMO = Experiment(load(tasks.Config, tasks.DEFAULT_CONFIG), tasks.Report).order
+STAGES = [stage.__name__ for stage in DEMO if stage.makes and stage.by_version]
 CLIP = "video7010.mp4"
 CAPTIONS = ["a red ball jumps and falls", "two people are talking in a kitchen"]
 SHARD = {"key": "0" * 64, "spec": {}}

@@ -12,6 +12,7 @@ from pipeline import foreign
 from pipeline.artifacts import Artifacts
 from pipeline.config import fields, load
 from pipeline.experiment import Experiment
+from pipeline.stage import Stage
 
 DEMO = tasks.DEFAULT_CONFIG.read_text()
 REPORT = {"Report"}
@@ -125,7 +126,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 def recipes(folder: Path, base: str, override: str = "") -> dict[str, object]:
     """What decides each stage's key by itself and through all stages behind it, were nothing cut off."""
     (folder / "experiment.toml").write_text(base)
-    experiment = Experiment(load(tasks.Config, folder / "experiment.toml", override))
+    experiment = Experiment(load(tasks.Config, folder / "experiment.toml", override), tasks.Report)
     known: dict[type, object] = {}
 
     def recipe(stage: type) -> object:
@@ -133,13 +134,11 @@ def recipes(folder: Path, base: str, override: str = "") -> dict[str, object]:
             task = stage.of(experiment)
             if hasattr(task, "digests"):
                 task.digests(compute=True)
-            behind = [needed for needed, _ in task.needs().values()]
-            behind += [type(task.pack)] if hasattr(task, "packs") else []
-            behind += [task.after] if getattr(task, "after", None) else []
+            behind = [other for other in task.upstream() if other not in {used for used, _ in task.uses().values()}]
             known[stage] = task.what(), task.digests(), [recipe(other) for other in behind]
         return known[stage]
 
-    return {stage.__name__: recipe(stage) for stage in tasks.Pipeline.stages(experiment.config)}
+    return {stage.__name__: recipe(stage) for stage in experiment.order}
 
 
 def absent(stages: dict[str, object]) -> set[str]:
@@ -215,13 +214,15 @@ def test_how_a_config_is_written_does_not_matter(folder, text):
 
 
 def test_the_code_setting_decides_what_of_the_code_counts(folder):
-    def hashed(setting: str) -> set[str]:
+    def stages(setting: str) -> list[Stage]:
         (folder / "experiment.toml").write_text(DEMO + f'\n[pipeline]\ncode = "{setting}"\n')
-        experiment = Experiment(load(tasks.Config, folder / "experiment.toml"))
-        stages = [stage.of(experiment) for stage in tasks.STAGES]
-        return {stage.name for stage in stages if stage.counts_code()}
+        experiment = Experiment(load(tasks.Config, folder / "experiment.toml"), tasks.Report)
+        return [stage.of(experiment) for stage in experiment.order]
 
-    makers = {stage.__name__ for stage in tasks.STAGES if stage.makes}
+    def hashed(setting: str) -> set[str]:
+        return {stage.name for stage in stages(setting) if stage.counts_code()}
+
+    makers = {stage.name for stage in stages("auto") if stage.makes}
     assert hashed("version") == set()
     assert hashed("strict") == makers
     kinds = ("Train", "Caption")

@@ -13,6 +13,7 @@ from model.tables import Table
 from pipeline import foreign
 from pipeline.artifacts import Artifacts
 from pipeline.config import load
+from videocap_config import CONFIGS
 
 PAPER = {1: 62.2, 2: 60.4, 3: 62.4, 4: 59.3, 5: 62.2}  # CIDEr of each table's last row
 ROWS = {1: 1, 2: 3, 3: 5, 4: 6, 5: 5}  # that have an experiment
@@ -29,7 +30,7 @@ def table(artifacts) -> str:
 
 @pytest.mark.parametrize("number", ROWS)
 def test_the_rows_of_each_table_are_configs_that_differ(number, tmp_path):
-    rows = Table.read(tasks.CONFIGS / "ablations" / f"table{number}.toml").rows
+    rows = Table.read(CONFIGS / "ablations" / f"table{number}.toml").rows
     assert rows[-1].paper["CIDEr"] == PAPER[number]
     rows = [row for row in rows if row.name]
     assert len(rows) == ROWS[number]

@@ -1,0 +1,98 @@
+"""Hours that MSR-VTT would take on this machine, from the rates of its clips, captions and training steps.
+
+    python benchmarks/hours.py [--rounds 3] [CLIP …]
+
+Each rate is a median of rounds of what the pipeline itself calls, at default sizes; weights are random, which takes as
+long. The clips are MSR-VTT's by default, the captions made up, of 9 words. Training is told at its longest, 50 epochs
+each with a validation; early stopping ends it sooner. Not in it: downloads, hashing the videos once, and scoring (a
+minute or two).
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+
+import generation
+import numpy as np
+import torch
+import training
+from encoders import random_clip
+from frames import CLIPS, COUNT, in_a_shard
+from stores import medians
+
+from extract import encoders
+from model.config import AspectsConfig, DecoderConfig, FusionConfig, GenerateConfig, TrainConfig, Vis2TextConfig
+from model.generation import search
+from model.training import Trainer
+
+VIDEOS, TRAINED, VALIDATED, TESTED, CAPTIONS = 10_000, 6_513, 497, 2_990, 130_260  # captions of the training split
+STEPS = 3  # of a round
+WORDS = "a man woman dog is are talking playing cooking singing about in on the car kitchen guitar song".split()
+
+
+def trainer(table: training.TrainingData, words: int, aspects: tuple[str, ...]) -> Trainer:
+    """A captioner of default sizes in training, where the pipeline would train it."""
+    sections = SimpleNamespace(
+        fusion=FusionConfig(), vis2text=Vis2TextConfig(), aspects=AspectsConfig(use=aspects), decoder=DecoderConfig()
+    )
+    sections.train = TrainConfig()
+    return Trainer(sections, table, words)
+
+
+@torch.inference_mode()
+def write(model: torch.nn.Module, features: torch.Tensor) -> None:
+    """Captions of some videos by beam search, without aspects."""
+    options = GenerateConfig()
+    memory = model.encode(features, torch.ones(features.shape[:2], dtype=torch.bool, device=features.device))
+    search(model, memory, generation.CAPTION, options.beam, options.length_penalty)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("clips", nargs="*", type=Path, default=sorted(CLIPS.glob("*.mp4")))
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        torch.save(random_clip().half().state_dict(), Path(folder, "clip.pt"))
+        clip = encoders.load(Path(folder, "clip.pt"))
+    frames = np.random.default_rng(0).integers(0, 256, (32, 224, 224, 3), np.uint8)
+    table, words = training.data(TRAINED)
+    texts = [" ".join(random.Random(number).choices(WORDS, k=9)) for number in range(512)]
+    trainers = {"": trainer(table, words, ()), " with aspects": trainer(table, words, training.ASPECTS)}
+    captioner = generation.captioner().to(trainers[""].device.device)
+    features = torch.randn(64, COUNT, 512, device=trainers[""].device.device)
+
+    def train(one: Trainer) -> None:
+        for batch in islice(one.data.epoch(1, seed=0, batch_size=one.options.batch_size, epoch="video"), STEPS):
+            one._step(batch)
+
+    works = {
+        "decoding": lambda: in_a_shard(options.clips),
+        "embedding frames": lambda: clip.encode(frames),
+        "embedding captions": lambda: clip.encode_text(texts),
+        "writing captions": lambda: write(captioner, features),
+        **{f"training{name}": (lambda one=one: train(one)) for name, one in trainers.items()},
+    }
+    seconds = medians(works, options.rounds)
+    steps = -(-TRAINED // TrainConfig().batch_size) * TrainConfig().epochs
+    counts = {
+        "decoding": ("videos", len(options.clips), VIDEOS),
+        "embedding frames": ("frames", len(frames), VIDEOS * COUNT),
+        "embedding captions": ("captions", len(texts), CAPTIONS),
+        "writing captions": ("videos", len(features), TESTED + VALIDATED * TrainConfig().epochs),
+        **{f"training{name}": ("steps", STEPS, steps) for name in trainers},
+    }
+    print(f"encoder on {clip.where}, training on {trainers[''].device}; {torch.get_num_threads()} threads")
+    print("| work | a second | of MSR-VTT | hours |\n|---|---|---|---|")
+    for work, (unit, done, count) in counts.items():
+        rate = done / seconds[work]
+        print(f"| {work} | {rate:.2f} {unit} | {count:,} | {count / rate / 3600:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
