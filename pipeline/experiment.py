@@ -38,8 +38,10 @@ class Experiment:
         self.digests: dict[type, dict | None] = {}
         self.stores: dict[str, Store] = {}
         self.token = digest([config.model_dump(mode="json"), str(self.artifacts.root)])
+        self.order: tuple[type[Stage], ...] = ()
         Experiment.known[self.token] = self
-        self.order = self._append(last, ()) if last else ()
+        if last is not None:
+            self.order = self._append(last, ())
 
     def _append(self, stage: type[Stage], order: tuple[type[Stage], ...]) -> tuple[type[Stage], ...]:
         """An order of stages with this one behind them, and before it what is upstream of it."""

@@ -105,7 +105,7 @@ def chosen(experiment: Experiment, names: Sequence[str]) -> list[type[Stage]]:
         kind = todo.pop()
         stage = kind(experiment=experiment, id="")  # `of` would ask for all sources behind it
         if isinstance(stage, Gather):
-            todo.append(type(stage.pack))
+            todo.append(stage.kind())
         elif kind not in found:
             found.add(kind)
             todo += [other for other, _ in stage.needs().values()]
