@@ -78,6 +78,14 @@ def test_an_edited_helper_of_generation_runs_what_uses_it_again(project):
     assert project.run().ran() == set()
 
 
+def test_a_new_class_of_config_runs_nothing(project):
+    new = "class Later(Section):\n    epochs: What[Positive] = 1\n\n\nclass VocabularyConfig(Section)"
+    project.edit("model/config.py", "class VocabularyConfig(Section)", new)
+    run = project.run()
+    assert run.ran() == set()
+    assert SAYS not in run.output
+
+
 def test_an_edited_helper_in_another_package_counts_too(project):
     project.edit("extract/splits.py", "\nfrom extract", "\nNEW = 1\nfrom extract")
     assert {"Train", "Caption"} <= project.run().ran()

@@ -72,3 +72,11 @@ def test_only_what_the_code_does_counts(tmp_path):
 def test_a_helpers_change_counts(tmp_path):
     before = digest_of(tmp_path, SOURCE)
     assert digest_of(tmp_path, SOURCE, "def square(x):\n    return x ** 2\n") != before
+
+
+def test_classes_of_config_do_not_count(tmp_path):
+    (tmp_path / "shapes").mkdir()
+    (tmp_path / "shapes" / "config.py").write_text("SIDE = 1\n")
+    before = digest_of(tmp_path, "from shapes.config import SIDE\n" + SOURCE)
+    (tmp_path / "shapes" / "config.py").write_text("SIDE = 1\nNEW = 2\n")
+    assert digest_of(tmp_path, "from shapes.config import SIDE\n" + SOURCE) == before
