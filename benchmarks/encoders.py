@@ -18,7 +18,8 @@ from stores import medians
 from torch.nn import functional as F
 
 from extract.device import resolve
-from extract.encoders import ClipEncoder, clip, normalize
+from extract.encoder import normalize
+from extract.openai_clip import MEAN, STD, ClipEncoder, clip
 
 CAPTIONS = Path(__file__).parents[1].parent / "shared" / "data" / "msrvtt" / "val.json"
 FRAMES, TEXTS = 32, 512
@@ -64,7 +65,7 @@ def main() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (FRAMES, 224, 224, 3), np.uint8)
     seconds = medians(
         {
-            "theirs": lambda: theirs.encode_image(normalize(torch.from_numpy(frames))),
+            "theirs": lambda: theirs.encode_image(normalize(torch.from_numpy(frames), MEAN, STD)),
             "fp32": lambda: ours["fp32"].encode(frames),
             "bf16": lambda: ours["bf16"].encode(frames),
             "compiled": lambda: compiled.encode(frames),

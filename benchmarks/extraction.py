@@ -26,7 +26,7 @@ from frames import CLIPS, COUNT
 from PIL import Image
 
 import tasks
-from extract import encoders, extraction, frames, shards
+from extract import encoders, extraction, frames, openai_clip, shards
 from pipeline import runlog
 from pipeline.config import load
 from pipeline.experiment import Experiment
@@ -79,7 +79,7 @@ def ours(folder: Path, out: Path, precision: str) -> tuple[list[float], dict[str
 @torch.inference_mode()
 def plain(folder: Path, out: Path, model: torch.nn.Module) -> tuple[list[float], dict[str, np.ndarray]]:
     """Seconds of the plain loop, and its features."""
-    preprocess = encoders.clip.clip._transform(model.visual.input_resolution)
+    preprocess = openai_clip.clip.clip._transform(model.visual.input_resolution)
     started = time.perf_counter()
     for path in (folder / "videos").iterdir():
         video, images = cv2.VideoCapture(str(path)), []
@@ -103,7 +103,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lay_out(folder, options.clips)
-        model = encoders.build(encoders.read_state(folder / "clip.pt"), "clip.pt").eval()
+        model = openai_clip.build(encoders.read_state(folder / "clip.pt")).eval()
         loaded = {side: encoders.load(folder / "clip.pt", "cpu", side) for side in ("auto", "fp32")}
         extraction.load_encoder = lambda *wanted: loaded[wanted[-1]]
         for side in list(times) * options.rounds:

@@ -28,7 +28,7 @@ def one(folder: Path, stage: str, count: int) -> None:
     """Write one shard and print its peak."""
     import torch
 
-    from extract import encoders, extraction
+    from extract import extraction, openai_clip
     from extract.config import DecodeConfig, EncoderConfig
 
     clips = sorted(CLIPS.glob("*.mp4"))
@@ -41,7 +41,7 @@ def one(folder: Path, stage: str, count: int) -> None:
     items = [(f"{number}.mp4", digests[number % len(clips)]) for number in range(count)]
     weights = folder / "clip.pt"
     if not weights.exists():
-        model = encoders.clip.model.CLIP(64, 224, 1, 64, 32, 77, 49408, 64, 1, 1)
+        model = openai_clip.clip.model.CLIP(64, 224, 1, 64, 32, 77, 49408, 64, 1, 1)
         torch.save(model.state_dict(), weights)
     config = SimpleNamespace(decode=DecodeConfig(), encoder=EncoderConfig(weights=str(weights), device="cpu"))
     frames = folder / f"frames{count}.h5"

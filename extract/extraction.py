@@ -17,6 +17,7 @@ from tqdm import tqdm
 from extract import encoders, frames, shard_writer, shards, video_files
 from extract.config import MODELS, DecodeConfig, EncoderConfig
 from extract.demux import VideoError
+from extract.openai_clip import ClipEncoder
 from extract.probe import Prober
 
 Item = tuple[str, str]  # id, sha256 of the source
@@ -242,7 +243,7 @@ def embed_captions_shard(
     The provenance gives the digests of captions that were `truncated`.
     """
     encoder = load_encoder(*checkpoint, config.encoder.device, config.encoder.precision)
-    if not isinstance(encoder, encoders.ClipEncoder):
+    if not isinstance(encoder, ClipEncoder):
         raise ValueError(f"{checkpoint[0]} embeds no text: set text_encoder.weights to a CLIP")
     texts = [text for text, _ in items]
     rows = encoder.encode_text(texts, config.encoder.batch_size, f"embed captions {part}")

@@ -7,66 +7,53 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.resnet import Bottleneck, ResNet, ResNet152_Weights
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet, ResNet152_Weights
 
+from extract.config import RESNET_GEOMETRY
 from extract.device import Device
+from extract.encoder import Autocast, Encoder
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, as in the preprocessing that torchvision publishes with its weights
 STD = (0.229, 0.224, 0.225)
-WIDTH = 512 * Bottleneck.expansion
-URL = ResNet152_Weights.IMAGENET1K_V1.url
+FORMAT = "ResNet-18, -34, -50, -101 or -152 in torchvision's format"
+NAMES = {"ResNet-152": ResNet152_Weights.IMAGENET1K_V1.url}
 
 
-class Autocast:
-    """A module that embeds images, as `VisionTransformer` is called: CLIP's ResNets and torchvision's.
-
-    Autocast keeps the weights in fp32 and does convolutions in 16 bits. Folding the batch norms into 16 bit
-    convolutions was 6 % faster on the CPU and had half again the error.
-    """
-
-    def __init__(self, visual: nn.Module, where: Device):
-        self.visual, self.where = visual.to(where.device, memory_format=torch.channels_last), where
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Normalised images, float32 (B, 3, H, W), to embeddings, float32 (B, width)."""
-        with self.where.autocast():
-            return self.visual(images).float()
-
-
-def is_resnet(state: dict[str, Tensor]) -> bool:
+def recognises(state: dict[str, Tensor]) -> bool:
     """Whether a state dict names its tensors as torchvision's ResNets do."""
     return {"conv1.weight", "bn1.weight", "layer1.0.conv1.weight"} <= state.keys()
 
 
-def build(state: dict[str, Tensor], name: str) -> ResNet:
+def build(state: dict[str, Tensor]) -> ResNet:
     """Build the ResNet that a state dict is of, in fp32 and without its classifier.
 
-    Args:
-        state: of torchvision's ResNet-50, -101, -152 or another number of such blocks; with or without `fc`.
-        name: of the checkpoint, for the error.
-
-    Raises:
-        ValueError: if it is of another architecture.
+    The state dict may be of any number of torchvision's blocks, with or without `fc`; of another architecture raises
+    RuntimeError or ValueError.
     """
     state = {key: value.float() for key, value in state.items() if not key.startswith("fc.")}
     layers = [len({key.split(".")[1] for key in state if key.startswith(f"layer{i}.")}) for i in range(1, 5)]
-    try:
-        if "layer1.0.conv3.weight" not in state:
-            raise ValueError("it has basic blocks (ResNet-18, -34)")
-        if 0 in layers:
-            raise ValueError(f"its four layers have {layers} blocks")
-        with torch.device("meta"):  # no time for random weights that are replaced at once
-            model = ResNet(Bottleneck, layers)
-        model.fc = nn.Identity()
-        model.load_state_dict(state, assign=True)
-    except (RuntimeError, ValueError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise ValueError(f"{name} is no ResNet-50, -101 or -152 in torchvision's format: {told}") from error
-    return model.requires_grad_(False).eval()
+    if 0 in layers:
+        raise ValueError(f"its four layers have {layers} blocks")
+    with torch.device("meta"):  # no time for random weights that are replaced at once
+        model = ResNet(Bottleneck if "layer1.0.conv3.weight" in state else BasicBlock, layers)
+    model.fc = nn.Identity()
+    model.load_state_dict(state, assign=True)
+    return model
 
 
-def fetch(url: str = URL) -> Path:
-    """The file of torchvision's ResNet-152, downloaded to torch's own cache when first needed.
+def encoder(model: ResNet, where: Device) -> Encoder:
+    """The encoder of what `build` gives, on its device."""
+    width = model.layer4[-1].bn2.num_features * model.layer4[-1].expansion
+    return Encoder(Autocast(model, where), width, RESNET_GEOMETRY, where, MEAN, STD)
+
+
+def download(name: str) -> Path:
+    """The file of a model with a name, downloaded to torch's own cache when first needed; see `fetch`."""
+    return fetch(NAMES[name])
+
+
+def fetch(url: str) -> Path:
+    """The file of an address, downloaded to torch's own cache when first needed.
 
     Args:
         url: whose file name ends in the first digits of the file's sha256, as torchvision's do.

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from extract.config import TOYCLIP_STRIDE
-from extract.encoders import clip
+from extract.openai_clip import clip
 from extract.table import load_json
 from extract.video_files import locate
 

@@ -385,21 +385,21 @@ def test_an_encoder_is_added_as_the_page_says(tmp_path):
 import json
 import numpy as np, torch, torchvision
 from extract.config import EncoderConfig
-from extract import encoders, resnet
-geometry = {"pixels": 224, "resize": 256, "interpolation": "bilinear"}
-print(json.dumps(EncoderConfig(weights="ResNet-18", **geometry).weights))
-model = torchvision.models.resnet18().eval()
-torch.save(model.state_dict(), "resnet18.pth")
-encoder = encoders.load("resnet18.pth", "cpu", "fp32")
+from extract import convnext, encoder, encoders
+geometry = {"pixels": 224, "resize": 236, "interpolation": "bilinear"}
+print(json.dumps(EncoderConfig(weights="ConvNeXt-Tiny", **geometry).weights))
+model = torchvision.models.convnext_tiny().eval()
+torch.save(model.state_dict(), "convnext.pth")
+loaded = encoders.load("convnext.pth", "cpu", "fp32")
 frames = np.random.default_rng(0).integers(0, 255, (2, 224, 224, 3), np.uint8)
-ours = torch.from_numpy(encoder.encode(frames))
-model.fc = torch.nn.Identity()
-theirs = model(encoders.normalize(torch.from_numpy(frames), resnet.MEAN, resnet.STD)).detach()
+ours = torch.from_numpy(loaded.encode(frames))
+model.classifier[2] = torch.nn.Identity()
+theirs = model(encoder.normalize(torch.from_numpy(frames), convnext.MEAN, convnext.STD)).detach()
 print(ours.shape[1])
 print(torch.cosine_similarity(ours, theirs).min().item())
 """,
     )
-    assert (name, width) == ("ResNet-18", 512)
+    assert (name, width) == ("ConvNeXt-Tiny", 768)
     assert cosine > 0.99999
 
 

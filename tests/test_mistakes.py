@@ -246,7 +246,7 @@ def foreign(path: Path) -> None:
         (
             "encoder",
             page,
-            "is not a CLIP checkpoint in OpenAI's format: UnpicklingError: Weights only load failed; name",
+            "is not a checkpoint of an encoder: UnpicklingError: Weights only load failed; name",
         ),
         ("encoder", foreign, "format: it has no visual.layer1.0.conv1.weight; name another file or model in encoder."),
     ],

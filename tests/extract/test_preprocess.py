@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from extract.encoders import clip, normalize
+from extract.encoder import normalize
+from extract.openai_clip import MEAN, STD, clip
 from extract.preprocess import resize_crop, scaled_size
 
 NAMES = ["123_456", "208_495", "321_421", "389_535"]
@@ -19,7 +20,7 @@ NAMES = ["123_456", "208_495", "321_421", "389_535"]
 @pytest.mark.parametrize("name", NAMES)
 def test_known_answers(data, name):
     with Image.open(data / "clip_preprocess" / f"{name}.jpg") as image:
-        tensor = normalize(torch.from_numpy(resize_crop(image, 224)[None].copy()))[0]
+        tensor = normalize(torch.from_numpy(resize_crop(image, 224)[None].copy()), MEAN, STD)[0]
     np.testing.assert_allclose(tensor.numpy(), np.load(data / "clip_preprocess" / f"{name}.npy"), atol=1e-6, rtol=0)
 
 
@@ -32,7 +33,7 @@ def test_equal_to_clips_transform(height, width, pixels, seed):
     ours = torch.from_numpy(resize_crop(image, pixels).copy())
     expected = clip.clip._transform(pixels)(Image.fromarray(image))
     assert ours.shape == (pixels, pixels, 3)
-    assert torch.equal(normalize(ours[None])[0], expected)
+    assert torch.equal(normalize(ours[None], MEAN, STD)[0], expected)
 
 
 @pytest.mark.parametrize(("resize", "crop"), [(64, 64), (232, 224), (256, 224)])

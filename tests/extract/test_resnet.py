@@ -13,7 +13,9 @@ from weights import random_resnet
 
 from extract import resnet
 from extract.config import MODELS, RESNET_GEOMETRY, TextEncoderConfig
-from extract.encoders import ClipEncoder, load
+from extract.encoder import normalize
+from extract.encoders import load
+from extract.openai_clip import ClipEncoder
 from extract.preprocess import resize_crop
 
 SMALL, FULL = (1, 2, 3, 1), pytest.param((3, 8, 36, 3), marks=pytest.mark.slow)
@@ -62,6 +64,16 @@ def test_a_checkpoint_may_lack_the_classifier_and_counts_of_batches_and_be_in_fp
     assert not isinstance(encoder, ClipEncoder)
 
 
+def test_basic_blocks_give_narrower_features(tmp_path):
+    model, frames = resnet18().eval(), some_frames(2, 224)
+    encoder = load(saved(tmp_path / "resnet.pth", model.state_dict()), "cpu", "fp32")
+    model.fc = torch.nn.Identity()
+    with torch.inference_mode():
+        expected = model(normalize(torch.from_numpy(frames), resnet.MEAN, resnet.STD)).numpy()
+    assert expected.shape == (2, encoder.width) == (2, 512)
+    np.testing.assert_allclose(encoder.encode(frames), expected, atol=1e-4)
+
+
 def test_the_geometry_is_torchvisions():
     preprocess = ResNet152_Weights.IMAGENET1K_V1.transforms()
     assert (tuple(preprocess.mean), tuple(preprocess.std)) == (resnet.MEAN, resnet.STD)
@@ -81,13 +93,13 @@ def resnet_input(frame):
 
 
 def test_the_name_of_the_weights_in_keys_is_the_downloads():
-    assert f"https://download.pytorch.org/models/{MODELS['ResNet-152'][0].rpartition('/')[2]}.pth" == resnet.URL
+    for name, url in resnet.NAMES.items():
+        assert f"https://download.pytorch.org/models/{MODELS[name][0].rpartition('/')[2]}.pth" == url
 
 
 @pytest.mark.parametrize(
     ("kind", "says"),
     [
-        ("ResNet-18", "it has basic blocks"),
         ("ResNeXt", "size mismatch for layer1.0.conv"),
         ("no layer4", "four layers have"),
         ("a tensor missing", "bn1.running_var"),
@@ -95,9 +107,7 @@ def test_the_name_of_the_weights_in_keys_is_the_downloads():
     ],
 )
 def test_another_architecture_is_refused_by_name(tmp_path, kind, says):
-    if kind == "ResNet-18":
-        state = resnet18().state_dict()
-    elif kind == "ResNeXt":
+    if kind == "ResNeXt":
         state = resnext50_32x4d().state_dict()
     else:
         state = ResNet(Block, [1, 1, 1, 1]).state_dict()
@@ -107,7 +117,7 @@ def test_another_architecture_is_refused_by_name(tmp_path, kind, says):
             del state["bn1.running_var"]
         else:
             state["layer1.0.se"] = torch.zeros(2)
-    with pytest.raises(ValueError, match=rf"other\.pth is no ResNet-50, -101 or -152 .*{says}"):
+    with pytest.raises(ValueError, match=rf"other\.pth is not a ResNet-18, .* format: .*{says}"):
         load(saved(tmp_path / "other.pth", state), "cpu", "fp32")
 
 
