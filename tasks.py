@@ -24,7 +24,6 @@ from pipeline.gather import Gather
 from pipeline.pack import Pack
 from pipeline.root import Root
 from pipeline.stage import Need, Stage
-from pipeline.stores import Item
 from videocap_config import DEFAULT_CONFIG, Config
 from videocap_table import PaperTable
 
@@ -147,19 +146,14 @@ class ForeignShard(ForeignPack):
 class FrameFeatures(Gather):
     """The frame features of all videos."""
 
-    packs, most_failures = (EmbedFramesShard, ForeignShard), "decode.max_failures"
-    reads = ("decode.max_failures", "data.features")
+    packs, lists = (EmbedFramesShard, ForeignShard), "extract.table:videos_in"
+    reads, most_failures = ("decode.max_failures", "data.features"), "decode.max_failures"
 
     def kind(self) -> type[Pack]:
         return ForeignShard if self.config.data.features else EmbedFramesShard
 
     def needs(self) -> dict[str, Need]:
         return {split: (Corpus, f"videos.{split}.json") for split in SPLITS}
-
-    def wanted_in(self, files: dict[str, Path]) -> dict[str, list[Item]]:
-        from extract.table import load_json
-
-        return {split: [(name, digest) for name, digest in load_json(file)] for split, file in files.items()}
 
 
 class EmbedCaptionsShard(EncoderPack):
@@ -182,15 +176,10 @@ class EmbedCaptionsShard(EncoderPack):
 class CaptionFeatures(Gather):
     """The embeddings of the training split's captions, each distinct text once."""
 
-    packs = (EmbedCaptionsShard,)
+    packs, lists = (EmbedCaptionsShard,), "extract.table:captions_in"
 
     def needs(self) -> dict[str, Need]:
         return {"train": (Corpus, "captions.train.json")}
-
-    def wanted_in(self, files: dict[str, Path]) -> dict[str, list[Item]]:
-        from extract.table import caption_items, load_json
-
-        return {split: caption_items(load_json(file)) for split, file in files.items()}
 
 
 class Vocabulary(Stage):

@@ -54,6 +54,16 @@ def load(
     ]
 
 
+def videos_in(file: Path) -> list[tuple[str, str]]:
+    """The videos of a table [[id, sha256], …], as items."""
+    return [(name, digest) for name, digest in load_json(file)]
+
+
+def captions_in(file: Path) -> list[tuple[str, str]]:
+    """The captions of a table {id: [caption, …]}, as items."""
+    return caption_items(load_json(file))
+
+
 def caption_items(captions: Mapping[str, Iterable[str]]) -> list[tuple[str, str]]:
     """Each distinct caption once, sorted, as (text, sha256 of its UTF-8)."""
     texts = sorted({text for video in captions.values() for text in video})

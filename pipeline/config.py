@@ -30,7 +30,7 @@ class _Section(BaseModel):
 
 
 class ExperimentConfig(_Section):
-    """[experiment]"""
+    """[experiment]: what its results are called."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), "how"] = "demo"
     """Results go to `runs/<name>` in the artifacts folder."""
@@ -48,7 +48,7 @@ class PipelineConfig(_Section):
 
 
 class BaseConfig(BaseModel):
-    """What every experiment's config has; `tasks.Config` adds the sections of the stages."""
+    """What every experiment's config has; `videocap_config.Config` adds the sections of the stages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     experiment: ExperimentConfig = ExperimentConfig()

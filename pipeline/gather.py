@@ -16,7 +16,7 @@ from pipeline.artifacts import stat_or_none
 from pipeline.keys import digest
 from pipeline.pack import Pack
 from pipeline.reasons import Earlier, Reason, differences, sentence, waiting
-from pipeline.stage import Stage
+from pipeline.stage import Stage, imported
 from pipeline.stores import MOST_PACKS, Item, Store, read_record
 
 MEMO = 4  # raised when other things are to be remembered
@@ -38,6 +38,8 @@ class Gather(Stage):
 
     packs: ClassVar[tuple[type[Pack], ...]]
     """The packs that may make the features: which one does, says `kind`."""
+    lists: ClassVar[str]
+    """`module:function` that gives the items in a file; `needs()` names a file for each part (a split)."""
     most_failures: ClassVar[str | None] = None
     """The config field that holds the largest share of failed items."""
     _wanted: tuple[dict, dict] | None = None
@@ -60,10 +62,6 @@ class Gather(Stage):
     def upstream(self) -> list[type[Stage]]:
         return [*super().upstream(), self.kind()]
 
-    def wanted_in(self, files: dict[str, Path]) -> dict[str, list[Item]]:
-        """The items of each part (a split), read from the files that `needs()` names."""
-        raise NotImplementedError
-
     def wanted(self) -> dict[str, list[Item]] | None:
         """The items of each part; None while the inputs are not there."""
         files = {}
@@ -74,7 +72,8 @@ class Gather(Stage):
             files[name] = payload / part
         # payloads never change, so that what was read of these files stays right
         if self._wanted is None or self._wanted[0] != files:
-            self._wanted = files, self.wanted_in(files)
+            items_in = imported(self.lists)
+            self._wanted = files, {part: items_in(file) for part, file in files.items()}
         return self._wanted[1]
 
     @property

@@ -314,8 +314,7 @@ class Stage(luigi.Task):
 
     def function(self) -> Callable:
         """The function that makes the result; imported only when it is to run, because it may load torch."""
-        module, _, name = self.makes.partition(":")
-        return getattr(import_module(module), name)
+        return imported(self.makes)
 
     def _make(self, folder: Path) -> None:
         for note in self.function()(folder, self.config, **self.inputs()) or ():
@@ -350,6 +349,12 @@ class Stage(luigi.Task):
         how = {key: value for key, value in self.config.items().items() if self.experiment.roles[key] == "how"}
         origin = {"experiment": self.experiment.config.experiment.name, "host": platform.node()}
         return {"how": how, **origin, "process": runlog.PROCESS, "code": self.code(), "versions": versions()}
+
+
+def imported(name: str) -> Callable:
+    """The function that `module:function` names."""
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)
 
 
 def part_name(stage: type[Stage], part: str) -> str:
