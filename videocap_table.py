@@ -8,13 +8,23 @@ from pipeline.sweep import Sweep
 from videocap_config import CONFIGS, DEFAULT_CONFIG, Config
 
 
+class WholeNumber(luigi.IntParameter):
+    """An option whose error says what it wants."""
+
+    def parse(self, text: str) -> int:
+        try:
+            return super().parse(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is no whole number: {self.description}") from None
+
+
 class PaperTable(Sweep):
     """The experiments of a table's rows, from configs/ablations, each with one or several seeds."""
 
     common, suffixes = "score.controls=[]", (".md", ".csv")
     config = luigi.Parameter(default=str(DEFAULT_CONFIG), description="the config file that its rows change")
-    number = luigi.IntParameter(default=0, description="of the table in the paper: 1 to 5")
-    seeds = luigi.IntParameter(default=1, description="trainings a row, each with a seed of its own")
+    number = WholeNumber(default=0, description="of the table in the paper: 1 to 5")
+    seeds = WholeNumber(default=1, description="trainings a row, each with a seed of its own")
 
     @property
     def table(self):

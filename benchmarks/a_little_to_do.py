@@ -78,7 +78,7 @@ def measure(folder: Path) -> dict[str, tuple[int, int]]:
     command = (sys.executable, "-m", "luigi", "--module", "tasks", "Pipeline", "--config", "experiment.toml")
     environment = {**os.environ, "VIDEOCAP_ARTIFACTS": str(artifacts)}
     subprocess.run(command, check=True, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
-    events = [json.loads(line) for log in artifacts.glob("logs/*") for line in log.read_text().splitlines()]
+    events = [json.loads(line) for log in artifacts.glob("logs/*.jsonl") for line in log.read_text().splitlines()]
     found = {}
     for stage in PACKS:
         items = sum(event["items"] for event in events if event["event"] == "ran" and event["stage"] == stage)

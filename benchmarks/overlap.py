@@ -99,7 +99,7 @@ def seconds(folder: Path, workers: int, sleep: float) -> Counter[str]:
         environment = {**os.environ, "PYTHONPATH": path, "VIDEOCAP_ARTIFACTS": artifacts, SLEEP: str(sleep)}
         command += ["--config", str(folder / "experiment.toml")]
         subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
-        [log] = Path(artifacts).glob("logs/*")
+        [log] = Path(artifacts).glob("logs/*.jsonl")
         spent = Counter()
         for event in map(json.loads, log.read_text().splitlines()):
             spent[event["stage"]] += event.get("seconds", 0)

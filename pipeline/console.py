@@ -6,6 +6,8 @@ import atexit
 import logging
 import multiprocessing
 import os
+import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -17,8 +19,9 @@ import luigi.interface
 import luigi.worker
 from luigi.cmdline_parser import CmdlineParser
 from luigi.scheduler import FAILED
+from luigi.task_register import TaskClassNotFoundException
 
-from pipeline import jobs, runlog
+from pipeline import jobs, messages, runlog
 from pipeline.config import ConfigError
 from pipeline.experiment import Experiment
 from pipeline.pack import Pack
@@ -26,7 +29,7 @@ from pipeline.stage import Stage
 
 DEFAULTS = {
     # luigi.cfg is found only in the current folder, and Luigi's own lock refuses a second run of one command line
-    "core": {"no_lock": "true", "log_level": "WARNING"},
+    "core": {"no_lock": "true", "log_level": "CRITICAL"},
     # an embed pack that finds its frames gone decodes them itself; who waits on a luigid asks it every 1 to 2 seconds,
     # not 1 to 6: within configs/luigid.cfg's delays a pack must be taken over from a process that died
     "worker": {"check_unfulfilled_deps": "false", "wait_jitter": "1"},
@@ -39,6 +42,13 @@ DEFAULTS = {
         "unhandled_exception": "40",
     },
 }
+
+
+UNEXPLAINED = "failed: no stage says why; a process may have been stopped, or have run out of memory"
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a run as Ctrl-C does."""
 
 
 def set_luigi_defaults() -> None:
@@ -54,9 +64,25 @@ def set_luigi_defaults() -> None:
     )
     if not remote and not named and not config.has_option("core", "local_scheduler"):
         config.set("core", "local_scheduler", "true")
+    messages.replace_luigis()
+    sys.excepthook = _end_quietly
     luigi.worker.Worker._keep_alive = _stay
     luigi.worker.Worker._get_work = _get_work
     luigi.worker.Worker._create_task_process = _create_task_process
+
+
+_HOOK = sys.excepthook
+
+
+def _end_quietly(kind: type[BaseException], error: BaseException, *rest: Any) -> None:
+    """In place of a traceback that is nobody's business."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("Stopped by Ctrl-C.", file=sys.stderr)
+    elif issubclass(kind, TaskClassNotFoundException):
+        told = str(error).partition("Did you mean")[0].partition("Candidates")[0].strip()
+        print(f"{told} What there is to ask for: Pipeline, Table", file=sys.stderr)
+    else:
+        _HOOK(kind, error, *rest)
 
 
 def _stay(worker: luigi.worker.Worker, response: luigi.worker.GetWorkResponse) -> bool:
@@ -67,7 +93,7 @@ def _stay(worker: luigi.worker.Worker, response: luigi.worker.GetWorkResponse) -
     stays = not scheduled_locally() and worker.run_succeeded and response.n_pending_tasks > 0
     if stays and not response.running_tasks and not hasattr(worker, "told"):
         worker.told = True
-        logging.getLogger("luigi-interface").warning(
+        runlog.LOG.warning(
             "waiting for what failed in another process, until the luigid hands it out again (its retry_delay)"
         )
     return stays
@@ -142,6 +168,9 @@ def begin(
     """
     if not is_asked_for(root):
         return
+    messages.listen()
+    messages.log_file().folder = experiments[0].artifacts.root
+    runlog.LOG.debug("luigi %s", shlex.join(sys.argv[1:]))
     share_cores()
     try:
         for experiment in experiments:
@@ -174,20 +203,27 @@ def report_at_exit(
     """At the end of a `luigi` command say what ran, what failed and where the results lie, and set its status.
 
     The status is 0 only if all asked for is `done` and nothing failed; Luigi alone ends good runs on a luigid with 10
-    or 25. It is 130 after Ctrl-C. Forked workers don't come here: multiprocessing ends them without exit handlers.
+    or 25. It is 130 after Ctrl-C, 143 after SIGTERM. Forked workers don't come here: multiprocessing ends them without
+    exit handlers.
     """
     process, interrupts, hook = os.getpid(), [], sys.excepthook
 
     def note_interrupt(kind: type[BaseException], *rest: Any) -> None:
         if issubclass(kind, KeyboardInterrupt) and os.getpid() == process:
-            interrupts.append(kind)  # where it was is nobody's business
+            interrupts.append(kind)
         else:
             hook(kind, *rest)
+
+    def stop(number: int, _frame: object) -> None:
+        if os.getpid() == process:
+            raise Terminated
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
 
     def last_words() -> None:
         if os.getpid() != process:
             return
-        good = False
+        good, by = False, interrupts and ("SIGTERM" if interrupts[0] is Terminated else "Ctrl-C")
         try:
             for child in multiprocessing.active_children() if interrupts else ():
                 child.join(5)  # what it has to say comes first
@@ -204,23 +240,26 @@ def report_at_exit(
                 changed[code_changed(experiment)] = True
                 for stage, complete in _reached(experiment, good).items():
                     reached[stage] = reached.get(stage, True) and complete
-            lines = runlog.summary([*events, *warnings], reached)
+            lines = runlog.summary([*events, *warnings], reached, filter(None, changed))
             if interrupts:
                 lines = [line for line in lines if not line.endswith(runlog.DIED)]
             elif not good and not any(line.startswith("failed: ") for line in lines):
-                lines.append("failed: no stage says why; a process may have been stopped, or have run out of memory")
-            print("\n".join(["", *lines, *filter(None, changed)]))
-            undone = "Stopped by Ctrl-C." if interrupts else "Not done."
-            print(results() if good else f"{partial()}{undone} The same command goes on where this run stopped.")
+                lines += messages.terminal().unexpected or [UNEXPLAINED]
+            undone = f"{f'Stopped by {by}' if by else 'Not done'}. The same command goes on where this run stopped."
+            end = results() if good else partial() + undone
+            runlog.LOG.debug("%s", "\n".join(["", *lines, end]))
+            log = messages.log_file().place
+            print("\n".join(["", *lines, end if good or not log else f"{end} Its log: {log}"]))
         except Exception:
             traceback.print_exc()
             good = False
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0 if good else 130 if interrupts else 1)
+        os._exit(0 if good else 143 if by == "SIGTERM" else 130 if by else 1)
 
     sys.excepthook = note_interrupt
+    signal.signal(signal.SIGTERM, stop)
     atexit.register(last_words)
 
 

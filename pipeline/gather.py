@@ -267,7 +267,7 @@ class Gather(Stage):
         need = sum(pack.amount(pack.ahead()[:few])["bytes"] for pack in before) + last.amount(last.ahead())["bytes"]
         free = shutil.disk_usage(self.artifacts.root).free
         work = "; ".join(f"{pack.name} {pack.amount_text(pack.ahead())}" for pack in [*before, last])
-        print(f"{self.name}: ahead are up to {work}. {decimal(free)} of disk are free.", flush=True)
+        runlog.LOG.info("%s: ahead are up to %s. %s of disk are free.", self.title(), work, decimal(free))
         if need > free and all(pack.certain() for pack in [*before, last]):
             can_drop = last.keep_field is not None and not drops
             raise ValueError(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import luigi
 from rich.filesize import decimal
 
+from pipeline import messages, runlog
 from pipeline.keys import digest
 from pipeline.reasons import Earlier, Reason, waiting
 from pipeline.stage import Stage
@@ -122,6 +123,19 @@ class Pack(Stage):
             return super().requires()
         return [*super().requires(), self.after.pack(self, self.plan, self.number, self.items)]
 
+    def told(self, event: str, detail: dict[str, Any]) -> str:
+        part = f" {self.number + 1} of {self.of_packs}"
+        if event == "start":
+            return f"{part}: {detail['items']} {self.holds[0]}"
+        if event != "ran":
+            return part + super().told(event, detail)
+        mine = [e for e in runlog.read(self.artifacts.root) if (e["stage"], e.get("plan")) == (self.name, self.plan)]
+        done = sum(e["event"] == "ran" for e in mine)
+        # by the clock, in which other packs and workers have their part
+        ahead = (self.of_packs - done) * (time.time() - min(e["time"] for e in mine)) / max(done, 1)
+        left = f", about {messages.duration(ahead)} left" if ahead >= 1 else ""
+        return f"{part}{super().told(event, detail)}{left}"
+
     def missing(self, items: list[Item]) -> list[Item]:
         """Of these, what no shard holds, here or in the store behind, and what has not failed at this retry number."""
         lacking = self.store.index().lacking(items, self.retry)
@@ -198,12 +212,12 @@ class Pack(Stage):
         with self.artifacts.lock(f"{self.name}-{self.id}"):
             missing = self.missing(self.items)
             if missing:
-                self.log("start", items=len(missing))
+                self.log("start", items=len(missing), plan=self.plan)
                 started = time.time()
                 self.store.publish_shard(
                     missing, self.retry, lambda path, key: self.write(path, key, missing), self.provenance()
                 )
-                self.log("ran", items=len(missing), seconds=round(time.time() - started, 3))
+                self.log("ran", items=len(missing), seconds=round(time.time() - started, 3), plan=self.plan)
         self.drop_read()
 
     def drop_read(self) -> None:

@@ -168,7 +168,7 @@ def _wait(file: IO, name: str) -> None:
             if time.monotonic() > said:
                 break
             time.sleep(0.02)
-    logging.getLogger("luigi-interface").warning("waiting for another process that works on %s", name)
+    logging.getLogger("videocap").warning("waiting for another process that works on %s", name)
     fcntl.flock(file, fcntl.LOCK_EX)
 
 

@@ -1,17 +1,20 @@
-"""A run's log: one JSON line an event, in the artifacts folder, and what the run prints when it ends."""
+"""A run's events: one JSON line each, in the artifacts folder, and what the run prints when it ends."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
-import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+LOG = logging.getLogger("videocap")
+"""What a person is told while a run goes on; at level DEBUG only in the file (see `pipeline.messages`)."""
 DIED = (
     "stopped in the middle; if nobody did that, its process may have run out of memory: try smaller batches or fewer "
     "--workers"
@@ -33,11 +36,10 @@ def write(artifacts: Path, event: str, stage: str, **detail) -> None:
 
 
 def write_failure(artifacts: Path, stage: str, reason: str, **detail) -> None:
-    """Append `failed`, with the traceback of the exception at hand; where the disk is full, say it at once."""
-    try:
+    """Append `failed`, with the traceback of the exception at hand, and say it at once: the end may be far."""
+    with suppress(OSError):
         write(artifacts, "failed", stage, reason=reason, traceback=traceback.format_exc(), **detail)
-    except OSError:
-        print(f"failed: {stage}: {reason}", file=sys.stderr, flush=True)
+    LOG.error("failed: %s: %s", stage, reason)
 
 
 def log_path(artifacts: Path) -> Path:
@@ -57,8 +59,8 @@ def read(artifacts: Path) -> list[dict]:
     return events
 
 
-def summary(events: list[dict], stages: dict[str, bool]) -> list[str]:
-    """One line a stage: ran, reused or failed, seconds, and why it ran; then warnings and failures.
+def summary(events: list[dict], stages: dict[str, bool], remarks: Iterable[str] = ()) -> list[str]:
+    """One line a stage: ran, reused or failed, seconds, and why it ran; then remarks, warnings and failures.
 
     What failed is called by its experiment as well if several experiments ran.
 
@@ -83,6 +85,7 @@ def summary(events: list[dict], stages: dict[str, bool]) -> list[str]:
         seconds = f"{times} {sum(event['seconds'] for event in ran):.1f} s" if ran else ""
         why = next((event["why"] for event in mine if event.get("why")), "") if ran else ""
         lines.append(f"  {stage:<22} {outcome:<12}{seconds:<20}{why}".rstrip())
+    lines += remarks
     for kind in ("warning", "failed"):
         told = [event for event in events if event["event"] == kind]
         lines += dict.fromkeys(f"{kind}: {_where(event, several)}: {event['reason']}" for event in told)

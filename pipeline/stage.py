@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import platform
 import re
@@ -341,8 +342,25 @@ class Stage(luigi.Task):
         return self.artifacts.scratch / f"{self.name}-{self.key()}"
 
     def log(self, event: str, **detail: Any) -> None:
+        """Put an event on record, and tell a person what is worth it."""
         name = self.experiment.config.experiment.name
         runlog.write(self.artifacts.root, event, self.name, experiment=name, **detail)
+        text = self.told(event, detail)
+        runlog.LOG.log(logging.DEBUG if event == "warning" else logging.INFO, "%s%s", self.title(), text)
+
+    def title(self) -> str:
+        """The stage, and which of how many it is."""
+        order, name = self.experiment.order, self.name
+        several = sum(bool(known.order) for known in Experiment.known.values()) > 1
+        of = f" of {self.experiment.config.experiment.name}" if several else ""
+        return f"[{order.index(type(self)) + 1}/{len(order)}] {name}{of}" if type(self) in order else name
+
+    def told(self, event: str, detail: dict[str, Any]) -> str:
+        """What of an event a person is told behind the title."""
+        if event == "ran":
+            return f": done in {detail['seconds']:.1f} s"
+        words = detail.get("reason") or detail.get("why")
+        return f": {words}" if words else ""
 
     def provenance(self) -> dict[str, Any]:
         """How the artifact was made, which is not in the key: `how` fields, host, versions."""

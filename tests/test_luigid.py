@@ -54,7 +54,7 @@ def finish(processes, artifacts: list[Path]) -> list[Run]:
 
 def told(artifacts: Path, event: str, stage: str) -> list[dict]:
     """What all logs say of a stage."""
-    events = [json.loads(line) for log in artifacts.glob("logs/*") for line in log.read_text().splitlines()]
+    events = [json.loads(line) for log in artifacts.glob("logs/*.jsonl") for line in log.read_text().splitlines()]
     return [e for e in events if e["event"] == event and e["stage"] == stage]
 
 

@@ -68,7 +68,7 @@ class World:
 
     def start(self, override: str, workers: int) -> subprocess.Popen:
         arguments = ("--config", str(self.config), "--override", override, "--workers", str(workers))
-        self.earlier = set(self.artifacts.glob("logs/*"))
+        self.earlier = set(self.artifacts.glob("logs/*.jsonl"))
         return start(self.artifacts, *arguments, output=subprocess.PIPE)
 
     def edit(self, old: str, new: str) -> None:
@@ -339,7 +339,7 @@ def test_errors_that_say_that_room_or_memory_ran_out(error, full, memory):
 
 def started(world: World) -> dict[str, int]:
     """The process of each stage that has begun since `World.start`."""
-    logs = set(world.artifacts.glob("logs/*")) - world.earlier
+    logs = set(world.artifacts.glob("logs/*.jsonl")) - world.earlier
     lines = [json.loads(line) for log in logs for line in log.read_text().split("\n") if line.endswith("}")]
     return {line["stage"]: line["pid"] for line in lines if line["event"] == "start"}
 

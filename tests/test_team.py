@@ -95,7 +95,7 @@ class Person:
 
     def computed(self) -> list[int]:
         """How many videos each shard of features had that was computed here."""
-        events = [json.loads(line) for log in self.artifacts.glob("logs/*") for line in log.read_text().splitlines()]
+        events = [json.loads(line) for log in self.artifacts.glob("logs/*.jsonl") for line in log.read_text().splitlines()]
         return [event["items"] for event in events if (event["event"], event["stage"]) == ("ran", FRAMES)]
 
 
