@@ -249,7 +249,7 @@ def report_at_exit(
             end = results() if good else partial() + undone
             runlog.LOG.debug("%s", "\n".join(["", *lines, end]))
             log = messages.log_file().place
-            print("\n".join(["", *lines, end if good or not log else f"{end} Its log: {log}"]))
+            print("\n".join(["", *lines, end if good or by or not log else f"{end} Its log: {log}"]))
         except Exception:
             traceback.print_exc()
             good = False

@@ -110,11 +110,11 @@ def luigi(
     root: str = "Pipeline",
 ) -> Run:
     """Run the pipeline, or another root task, to its end; `when` a stage starts, call a function."""
-    before = set(artifacts.glob("logs/*.jsonl"))
+    before = logs(artifacts)
     process = start(artifacts, *arguments, output=subprocess.PIPE, cwd=cwd, root=root)
     try:
         while when and process.poll() is None:
-            if _started([when[0]], set(artifacts.glob("logs/*.jsonl")) - before):
+            if _started([when[0]], logs(artifacts) - before):
                 when[1]()
                 break
             time.sleep(0.005)
@@ -122,6 +122,11 @@ def luigi(
     finally:
         kill(process)
     return Run(process.returncode, output, artifacts)
+
+
+def logs(artifacts: Path) -> set[Path]:
+    """The files of events, one of each run that did something."""
+    return set(artifacts.glob("logs/*.jsonl"))
 
 
 def kill(process: subprocess.Popen) -> None:
@@ -141,10 +146,10 @@ def kill_once_in_each(
     """
     left, chance, deadline = list(stages), random.Random(0), time.monotonic() + timeout
     while left and time.monotonic() < deadline:
-        before = set(artifacts.glob("logs/*.jsonl"))
+        before = logs(artifacts)
         process = start(artifacts, *arguments, root=root)
         try:
-            while process.poll() is None and (stage := _started(left, set(artifacts.glob("logs/*.jsonl")) - before)) is None:
+            while process.poll() is None and (stage := _started(left, logs(artifacts) - before)) is None:
                 time.sleep(0.005)
             if process.poll() is not None:
                 break

@@ -34,6 +34,20 @@ def test_every_stage_runs_and_the_scores_are_printed(demo):
     assert str(demo.artifacts / "runs" / "demo") in demo.output
 
 
+def test_where_there_is_no_terminal_plain_lines_say_what_begins_and_what_is_left(demo):
+    lines = [line for line in demo.output.splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
+    said = "\n".join(line[9:] for line in lines)
+    assert re.search(r"^\[1/14\] ToyWorld\n\[1/14\] ToyWorld: done in [\d.]+ s$", said, re.MULTILINE)
+    assert re.search(r"^\[4/14\] DecodeShard 1 of 2: 16 videos$", said, re.MULTILINE)
+    assert re.search(r"^\[5/14\] EmbedFramesShard 2 of 2: done in [\d.]+ s$", said, re.MULTILINE)
+    assert "\r" not in demo.output
+    [file] = demo.artifacts.glob("logs/*.log")
+    log = file.read_text()
+    assert "luigi --module tasks Pipeline --override" in log
+    assert all(line[9:] in log for line in lines)
+    assert "CIDEr" in log
+
+
 def test_the_results_have_the_promised_formats(demo):
     captions = json.loads(demo.result("captions.json"))
     assert [row["video_id"] for row in captions] == sorted(row["video_id"] for row in captions)
@@ -62,6 +76,7 @@ def test_a_second_run_executes_nothing(demo):
     assert again.status == 0
     assert again.ran() == set()
     assert "CIDEr" in again.output
+    assert len(list(demo.artifacts.glob("logs/*"))) == 2, "who does nothing logs nothing"
 
 
 def test_status_says_fresh_and_then_what_a_change_makes_stale(demo):
@@ -215,6 +230,9 @@ def test_a_failing_stage_is_named_in_the_last_lines_and_the_status_is_not_0(tmp_
     assert run.outcome("EmbedFramesShard") == "failed"
     assert run.outcome("Train") == "not reached"
     assert "failed: EmbedFramesShard: there is no device 'cuda:9'" in "".join(run.output.splitlines()[-3:])
+    assert "Traceback" not in run.output
+    told = re.search(r" Its log: (.*\.log)$", run.output.splitlines()[-1])
+    assert "Traceback" in Path(told[1]).read_text()
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from luigi_runs import FOLDER, LUIGI, SMALL, Run, environment, kill, luigi, start
+from luigi_runs import FOLDER, LUIGI, SMALL, Run, environment, kill, logs, luigi, start
 from weights import random_resnet, save_random
 
 import videocap
@@ -68,7 +68,7 @@ class World:
 
     def start(self, override: str, workers: int) -> subprocess.Popen:
         arguments = ("--config", str(self.config), "--override", override, "--workers", str(workers))
-        self.earlier = set(self.artifacts.glob("logs/*.jsonl"))
+        self.earlier = logs(self.artifacts)
         return start(self.artifacts, *arguments, output=subprocess.PIPE)
 
     def edit(self, old: str, new: str) -> None:
@@ -334,13 +334,17 @@ def test_errors_that_say_that_room_or_memory_ran_out(error, full, memory):
     assert stage._lacked_memory(error) == memory
 
 
-# -- Ctrl-C
+# -- Ctrl-C, and what Slurm or a shutdown sends
 
 
 def started(world: World) -> dict[str, int]:
     """The process of each stage that has begun since `World.start`."""
-    logs = set(world.artifacts.glob("logs/*.jsonl")) - world.earlier
-    lines = [json.loads(line) for log in logs for line in log.read_text().split("\n") if line.endswith("}")]
+    lines = [
+        json.loads(line)
+        for log in logs(world.artifacts) - world.earlier
+        for line in log.read_text().split("\n")
+        if line.endswith("}")
+    ]
     return {line["stage"]: line["pid"] for line in lines if line["event"] == "start"}
 
 
@@ -363,16 +367,25 @@ def alive(group: int) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("stage", "workers", "whole_group"),
-    [("DecodeShard", 1, True), ("DecodeShard", 2, True), ("Train", 1, False), ("Train", 2, True), ("Train", 2, False)],
+    ("stage", "workers", "whole_group", "number"),
+    [
+        ("DecodeShard", 1, True, signal.SIGINT),
+        ("DecodeShard", 2, True, signal.SIGINT),
+        ("Train", 1, False, signal.SIGINT),
+        ("Train", 2, True, signal.SIGINT),
+        ("Train", 2, False, signal.SIGINT),
+        ("Train", 1, False, signal.SIGTERM),
+        ("Train", 2, True, signal.SIGTERM),
+        ("Train", 2, False, signal.SIGTERM),
+    ],
 )
-def test_ctrl_c_ends_all_at_once_and_the_same_command_goes_on(world, interrupts, stage, workers, whole_group):
+def test_a_signal_ends_all_at_once_and_the_same_command_goes_on(world, interrupts, stage, workers, whole_group, number):
     override = "train.epochs=25" if stage == "Train" else "decode.frames=5"
     process = world.start(override, workers)
     try:
         reach(process, world, stage)
         time.sleep(0.1)  # Python drops an interrupt that comes just while it forks, as for the second worker
-        (os.killpg if whole_group else os.kill)(process.pid, signal.SIGINT)  # a terminal interrupts all of a group
+        (os.killpg if whole_group else os.kill)(process.pid, number)  # a terminal interrupts all of a group
         output, _ = process.communicate(timeout=30)
         deadline = time.monotonic() + 5
         while alive(process.pid) and time.monotonic() < deadline:
@@ -381,8 +394,9 @@ def test_ctrl_c_ends_all_at_once_and_the_same_command_goes_on(world, interrupts,
     finally:
         kill(process)
     run = Run(process.returncode, output, world.artifacts)
-    assert run.status == 130, output
-    assert output.splitlines()[-1] == "Stopped by Ctrl-C. The same command goes on where this run stopped."
+    assert run.status == 128 + number, output
+    by = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+    assert output.splitlines()[-1] == f"Stopped by {by}. The same command goes on where this run stopped."
     assert "failed: " not in output, "nobody's fault"
     assert run.outcome(stage) == "not finished"
     again = luigi(world.artifacts, "--config", str(world.config), "--override", override)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from luigi_runs import FOLDER, Run, environment, luigi
+from luigi_runs import FOLDER, Run, environment, logs, luigi
 from moto.server import ThreadedMotoServer
 from shares import FRAMES, add, experiment_in, rows_in, rows_of, store_in
 from videos import synthetic
@@ -95,7 +95,7 @@ class Person:
 
     def computed(self) -> list[int]:
         """How many videos each shard of features had that was computed here."""
-        events = [json.loads(line) for log in self.artifacts.glob("logs/*.jsonl") for line in log.read_text().splitlines()]
+        events = [json.loads(line) for log in logs(self.artifacts) for line in log.read_text().splitlines()]
         return [event["items"] for event in events if (event["event"], event["stage"]) == ("ran", FRAMES)]
 
 
