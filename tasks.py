@@ -12,6 +12,7 @@ A stage says which function `makes` its result, what that `reads` of the config,
 This file is imported where nothing may load torch: the functions' modules are imported when they run.
 """
 
+from html import escape
 from pathlib import Path
 
 import luigi
@@ -24,7 +25,7 @@ from pipeline.gather import Gather
 from pipeline.pack import Pack
 from pipeline.root import Root
 from pipeline.stage import Need, Stage
-from videocap_config import DEFAULT_CONFIG, Config
+from videocap_config import CONFIGS, DEFAULT_CONFIG, Config
 from videocap_table import PaperTable
 
 console.set_luigi_defaults()
@@ -264,7 +265,10 @@ class Report(Stage):
     """All results of an experiment in one folder: report.html, captions, scores (of each video, too), model."""
 
     makes = "model.report:make"
-    reads = ("score.split",)
+    reads = ("score.split", "data.kind")
+
+    def sources(self) -> dict[str, Path]:
+        return {"paper": CONFIGS / "ablations" / "table1.toml"}
 
     def needs(self) -> dict[str, Need]:
         results = {name: (Score, f"{name}.json") for name in ("scores", "video_scores")}
@@ -279,7 +283,11 @@ class Report(Stage):
         # nor to show frames must bring back what was dropped
         sampling = DecodeShard.of(self).config
         rendered = ToyWorld.of(self).payload() if ToyWorld in self.experiment.order else None
-        shown = {"videos": sampling.data.videos or (rendered and rendered / "videos"), "sampling": sampling}
+        shown = {
+            "paper": self.sources()["paper"],
+            "videos": sampling.data.videos or (rendered and rendered / "videos"),
+            "sampling": sampling,
+        }
         return super().inputs() | shown | {"failures": FrameFeatures.of(self).failures()}
 
 
@@ -293,6 +301,17 @@ class Pipeline(Root):
 
     sections, final = Config, Report
     config = luigi.Parameter(default=str(DEFAULT_CONFIG), description="the experiment's config file")
+
+    def pages(self, payload: Path) -> dict[str, str]:
+        """The report, with what is this experiment's own: others may have the same results under another name."""
+        from pipeline.provenance import section
+
+        page = (payload / "report.html").read_text(encoding="utf-8")
+        trained = Train.of(self.experiment).manifest()
+        versions = trained["provenance"].get("versions", {}) if trained else {}
+        for mark, text in (("name", escape(self.name)), ("made", section(self.experiment, versions))):
+            page = page.replace(f"<!-- {mark} -->", text, 1)
+        return {"report.html": page}
 
     def results(self) -> str:
         from extract.table import load_json

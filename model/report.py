@@ -13,6 +13,7 @@ from jinja2 import Environment
 from extract.table import load_json
 from model.config import ASPECTS, METRICS
 from model.curves import picture, read
+from model.tables import Table
 
 PARTS = ("actor", "events", "order", "all")  # of what a caption of the demo tells right
 EXAMPLES = 4  # of the best captions, of those in the middle, of the worst
@@ -24,16 +25,27 @@ PAGE = """<!doctype html>
 :root { color-scheme: light dark }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; display: block; overflow-x: auto } td, th { padding: .3rem .8rem; text-align: right }
-th:first-child, td:first-child { text-align: left } tr { border-bottom: 1px solid #8886 }
+th:first-child, td:first-child, .words td, .words th { text-align: left }
+tr { border-bottom: 1px solid #8886 } tr.paper { font-style: italic; opacity: .75 }
 dt { font-weight: 600; margin-top: 1rem; overflow-wrap: anywhere } dd { margin-left: 1rem } .dim { opacity: .75 }
 svg { max-width: 100%; height: auto } dd img { max-width: 100%; height: auto; border-radius: 4px }
+.words td { overflow-wrap: anywhere; min-width: 6rem } .words td:first-child { white-space: nowrap }
+.wide { overflow-x: auto } summary { cursor: pointer }
+.curves svg { min-width: 38rem } .graph { max-width: none; fill: none; stroke: currentColor }
+.graph path { opacity: .4 } .graph rect { fill: Canvas }
+.graph text { fill: currentColor; stroke: none; font-size: 13px; text-anchor: middle }
 </style></head><body>
-<h1>Video captions</h1>
+<h1>Video captions <small><!-- name --></small></h1>
 <p>{{ scores.videos }} videos of the {{ scores.split }} split, protocol {{ scores.protocol }}.</p>
-<table><tr><th></th>{% for metric in metrics %}<th>{{ metric }}</th>{% endfor %}</tr>
+<table><tr><th></th>{% for metric in metrics %}<th scope="col">{{ metric }}</th>{% endfor %}</tr>
 {% for label, row in rows %}<tr><td>{{ label }}</td>
-{% for metric in metrics %}<td>{{ "%.3f"|format(row[metric]) }}</td>{% endfor %}</tr>{% endfor %}</table>
-<p class="dim">From … to: where the scores lie in 95 % of corpora drawn, with replacement, from these videos.</p>
+{% for metric in metrics %}<td>{{ "%.3f"|format(row[metric]) }}</td>{% endfor %}</tr>{% endfor %}
+{% for row in paper %}<tr class="paper"><td>the paper: {{ row.label }}</td>
+{% for metric in metrics %}<td>{% if metric in row.paper %}{{ "%.3f"|format(row.paper[metric] / 100) }}{% endif %}</td>
+{%- endfor %}</tr>{% endfor %}</table>
+<p class="dim">From … to: where the scores lie in 95 % of corpora drawn, with replacement, from these videos.
+In italics: the paper's own figures (Table 1), of the 2,990 test videos of MSR-VTT
+{%- if kind != "msrvtt" %}; the scores above them are of other videos, so the two can't be compared{% endif %}.</p>
 {% if scores.told_right %}<h2>What the captions tell right</h2>
 <p>Shares of the captions that name the actor; just the clip's events; these in their order (the same for one event);
 and all of it right. Each unseen clip has an event that training never showed of its actor.</p>
@@ -43,7 +55,7 @@ and all of it right. Each unseen clip has an event that training never showed of
 {% for label, row in told %}<tr><td>{{ label }}</td>{% for of in row.told_right.values() %}
 {% for part in parts %}<td>{{ "%.2f"|format(of[part]) }}</td>{% endfor %}{% endfor %}</tr>{% endfor %}
 </table>{% endif %}
-<h2>Training</h2>{{ curves|safe }}
+<h2>Training</h2><div class="wide curves">{{ curves|safe }}</div>
 <h2>Captions</h2>
 {% for title, items in examples.items() if items %}<h3>{{ title }}</h3><dl>
 {% for item in items %}<dt>{{ item.video_id }} <span class="dim">CIDEr {{ "%.2f"|format(item.CIDEr) }}</span></dt>
@@ -64,6 +76,7 @@ and all of it right. Each unseen clip has an event that training never showed of
 {% for remark in counts.remarks %}<li>{{ remark }}</li>{% endfor %}</ul>{% endif %}
 {% if failures %}<h2>Videos that failed</h2><ul>
 {% for failure in failures %}<li>{{ failure.id }}: {{ failure.reason }}</li>{% endfor %}</ul>{% endif %}
+<!-- made -->
 </body></html>
 """
 
@@ -125,6 +138,7 @@ def make(
     videos: Path | None,
     sampling: Any,
     curves: Path,
+    paper: Path,
     failures: Sequence[Mapping[str, str]],
 ) -> list[str]:
     """Put the results into an empty folder, with a picture of the training and report.html that shows them.
@@ -137,6 +151,7 @@ def make(
         videos: the folder in which they lie, if they do.
         sampling: holder of the sections decode and encoder: which of their frames the model saw.
         counts: counts.json of the corpus.
+        paper: the rows of the paper's table that stand beside the scores, see `model.tables`.
         failures: [{"id", "reason"}].
 
     Returns:
@@ -174,6 +189,8 @@ def make(
             counts=load_json(counts),
             failures=failures,
             curves=drawn,
+            paper=Table.read(paper).rows,
+            kind=config.data.kind,
         )
     )
     (folder / "report.html").write_text(html, encoding="utf-8")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-FRAMES, PIXELS = 12, 96  # of a strip: frames at most, and the width and height of each
+FRAMES, ACROSS, PIXELS = 12, 6, 96  # of a strip: frames at most, in a row, and the width and height of each
 
 
 def strips(items: Sequence[tuple[str, str]], folder: Path, decode: Any, encoder: Any) -> dict[str, str]:
@@ -36,9 +36,13 @@ def strips(items: Sequence[tuple[str, str]], folder: Path, decode: Any, encoder:
 
 
 def strip(frames: np.ndarray) -> str:
-    """The data URL of one picture of frames, uint8 (n, H, W, 3): at most 12, evenly chosen, from left to right."""
+    """The data URL of one picture of frames, uint8 (n, H, W, 3): at most 12, evenly chosen, in rows of 6."""
     chosen = frames[np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).round().astype(int)]
     small = [np.asarray(Image.fromarray(frame).resize((PIXELS, PIXELS))) for frame in chosen]
+    rows = [np.concatenate(small[start : start + ACROSS], axis=1) for start in range(0, len(small), ACROSS)]
+    whole = np.zeros((len(rows) * PIXELS, rows[0].shape[1], 3), np.uint8)
+    for number, row in enumerate(rows):
+        whole[number * PIXELS :][:PIXELS, : row.shape[1]] = row
     file = io.BytesIO()
-    Image.fromarray(np.concatenate(small, axis=1)).save(file, "JPEG", quality=80)
+    Image.fromarray(whole).save(file, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

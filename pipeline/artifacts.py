@@ -196,15 +196,20 @@ class Artifacts:
         records = (self.root / "sources").glob(f"{label}-*.json")
         return sorted(records, key=lambda path: path.stat().st_mtime, reverse=True)
 
-    def link_run(self, name: str, payload: Path, texts: dict[str, str]) -> None:
-        """Let `runs/<name>` show a payload's files and, beside them, files of these texts; replaced as a whole."""
-        folder = self._run_folder(name, payload, texts)
+    def link_run(self, name: str, payload: Path, texts: dict[str, str], pages: dict[str, str] | None = None) -> None:
+        """Let `runs/<name>` show a payload's files and, beside them, files of these texts; replaced as a whole.
+
+        Args:
+            pages: texts of files in place of the payload's; as they are when a run is first shown.
+        """
+        folder, pages = self._run_folder(name, payload, texts), pages or {}
         if not self._shows(folder, texts):
             work = folder.with_name(f"{folder.name}.{publish.unique()}")
             work.mkdir(parents=True)
             for file in sorted(payload.iterdir()):
-                (work / file.name).symlink_to(os.path.relpath(file, work))
-            for file, text in texts.items():
+                if file.name not in pages:
+                    (work / file.name).symlink_to(os.path.relpath(file, work))
+            for file, text in (texts | pages).items():
                 (work / file).write_text(text, encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             try:

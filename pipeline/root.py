@@ -41,6 +41,10 @@ class Root(luigi.Task):
         """What a person sees at the end of a run that did all."""
         raise NotImplementedError
 
+    def pages(self, payload: Path) -> dict[str, str]:
+        """Files in place of the result's, which other experiments may share: with what is this one's own."""
+        return {}
+
     @property
     def folder(self) -> Path:
         """Where the results are shown."""
@@ -65,5 +69,6 @@ class Root(luigi.Task):
 
     def run(self) -> None:
         with jobs.exclusive(self.experiment.artifacts):
-            self.experiment.artifacts.link_run(*self.shown())
+            name, payload, texts = self.shown()
+            self.experiment.artifacts.link_run(name, payload, texts, self.pages(payload))
         jobs.leave(self.experiment)

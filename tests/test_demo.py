@@ -71,6 +71,24 @@ def test_the_results_have_the_promised_formats(demo):
     assert demo.result("model.safetensors")
 
 
+def test_the_report_says_how_it_was_made_also_where_another_experiment_has_the_same_results(demo):
+    page = demo.result("report.html").decode()
+    assert "<small>demo</small>" in page
+    assert "<td>toyworld.clips</td><td>24</td><td>900</td>" in page
+    assert "<td>train.seed</td>" not in page, "that is as by default"
+    for stage in STAGES:
+        assert f">{stage}</text>" in page
+    assert re.search(r"<td>Train/[0-9a-f]+</td><td>\d{4}-\d\d-\d\d \d\d:\d\d UTC on ", page)
+    assert re.search(r"Versions: python 3.*torch \d", page)
+    assert "<!--" not in page
+    again = luigi(demo.artifacts, "--override", f"{TINY} experiment.name=other encoder.batch_size=7")
+    assert again.ran() == set()
+    other = again.result("report.html", "other").decode()
+    assert "<small>other</small>" in other
+    assert "<td>encoder.batch_size</td><td>7</td><td>32</td>" in other
+    assert demo.result("report.html").decode() == page
+
+
 def test_a_second_run_executes_nothing(demo):
     again = luigi(demo.artifacts, "--override", TINY)
     assert again.status == 0

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -38,6 +39,9 @@ COUNTS = {
 }
 
 
+PAPER = Path(report.__file__).parents[1] / "configs" / "ablations" / "table1.toml"
+
+
 @pytest.fixture
 def results(tmp_path):
     scores = {"split": "test", "videos": 1, "protocol": "coco", "controls": {}} | dict.fromkeys(report.METRICS, 0.5)
@@ -60,7 +64,8 @@ def results(tmp_path):
     clip = synthetic(tmp_path / "videos" / "a.mp4", "-pix_fmt yuv420p")
     (tmp_path / "table.json").write_text(json.dumps([["a.mp4", file_digest(clip)]]))
     shown = {"videos": clip.parent, "sampling": SimpleNamespace(decode=DecodeConfig(), encoder=EncoderConfig())}
-    report.make(made, None, failures=[], table=tmp_path / "table.json", **shown, **files)
+    config = SimpleNamespace(data=SimpleNamespace(kind="folder"))
+    report.make(made, config, failures=[], table=tmp_path / "table.json", paper=PAPER, **shown, **files)
     return made
 
 
@@ -79,6 +84,14 @@ def test_the_page_asks_for_no_other_file(results):
     assert [source[:23] for source in sources if source] == ["data:image/jpeg;base64,"]
     assert "url(" not in text
     assert "@import" not in text
+
+
+def test_the_papers_figures_are_marked_as_the_papers(results):
+    text = " ".join((results / "report.html").read_text().split())
+    ours, theirs = text.split('<tr class="paper">', 1)
+    assert "<td>model</td> <td>0.500</td>" in ours
+    assert "<td>the paper: Clip4VideoCap</td> <td>0.622</td><td>0.315</td><td>0.658</td><td>0.753</td>" in theirs
+    assert "of the 2,990 test videos of MSR-VTT; the scores above them are of other videos" in theirs
 
 
 def test_captions_are_text_not_markup(results):
@@ -113,13 +126,13 @@ def test_the_best_the_middle_and_the_worst_are_shown(count):
         assert middle == [16, 15, 14, 13]
 
 
-def test_a_strip_shows_the_frames_from_left_to_right():
+def test_a_strip_shows_the_frames_from_left_to_right_in_two_rows():
     frames = np.zeros((40, 64, 64, 3), np.uint8) + np.linspace(0, 255, 40).astype(np.uint8)[:, None, None, None]
     kind, _, data = strips.strip(frames).partition(",")
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
     assert kind == "data:image/jpeg;base64"
-    assert picture.shape == (96, 12 * 96, 3)
-    levels = picture.reshape(96, 12, 96, 3).mean(axis=(0, 2, 3))
+    assert picture.shape == (2 * 96, 6 * 96, 3)
+    levels = picture.reshape(2, 96, 6, 96, 3).mean(axis=(1, 3, 4)).reshape(12)
     assert np.abs(levels - np.linspace(0, 255, 12)).max() < 6
 
 
