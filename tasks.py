@@ -291,11 +291,6 @@ class Report(Stage):
         return super().inputs() | shown | {"failures": FrameFeatures.of(self).failures()}
 
 
-STAGES = (ToyWorld, Corpus, ToyClip, DecodeShard, EmbedFramesShard, ForeignShard, FrameFeatures, EmbedCaptionsShard)
-STAGES += (CaptionFeatures, Vocabulary, Train, Caption, *(kind for pair in CONTROLS.values() for kind in pair))
-STAGES += (References, Score, Report)
-
-
 class Pipeline(Root):
     """The root: complete when Report is, and `runs/<experiment>` shows it."""
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
+from importlib import metadata
 from pathlib import Path
 
 from rich.console import Console
@@ -26,9 +29,10 @@ from pipeline.status import status, why
 from videocap_store import printable, when
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status."""
+def parser() -> argparse.ArgumentParser:
+    """The commands, each with the function that runs it as `run`."""
     parser = argparse.ArgumentParser(prog="videocap", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"clip4videocap {metadata.version('clip4videocap')}")
     commands = parser.add_subparsers(dest="command", required=True)
     of_experiment = argparse.ArgumentParser(add_help=False)
     of_experiment.add_argument("--config", default=str(tasks.DEFAULT_CONFIG), help="the experiment's config file")
@@ -39,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("status", parents=[of_experiment], help="what a run would do, stage by stage")
     command.set_defaults(run=show_status)
     command = commands.add_parser("why", parents=[of_experiment], help="why a stage is stale, field by field")
-    command.add_argument("stage", choices=[stage.__name__ for stage in tasks.STAGES], metavar="STAGE")
+    command.add_argument("stage", metavar="STAGE", help="as `status` calls it")
     command.set_defaults(run=show_why)
     videocap_caption.add_command(commands, [of_experiment])
     of_store = commands.add_parser("store", help="the stores of features, and the folder they are in")
@@ -66,10 +70,20 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--protocol", choices=("coco", "v2c"), default="coco")
     command.add_argument("--json", action="store_true", help="for programs")
     command.set_defaults(run=show_scores)
-    chosen = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    chosen = parser().parse_args(arguments)
     sys.stdout.reconfigure(errors="backslashreplace")  # captions may hold letters that a terminal can't show
     try:
-        return chosen.run(chosen)
+        status = chosen.run(chosen)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # as by `| head`: whoever read has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python writes the rest, as it ends
+        return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

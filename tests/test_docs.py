@@ -164,29 +164,14 @@ def command_lines(text: str) -> list[list[str]]:
     return found
 
 
-class ParserMade(Exception):
-    """Carries the parser of `videocap` out of it, before anything is run."""
-
-
-def parser_of_videocap() -> argparse.ArgumentParser:
-    def give(parser, *_):
-        raise ParserMade(parser)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(argparse.ArgumentParser, "parse_args", give)
-        try:
-            videocap.main([])
-        except ParserMade as made:
-            return made.args[0]
-    raise AssertionError("videocap has no parser of its arguments")
-
-
 def parse(program: str, arguments: list[str]) -> None:
     """Raises SystemExit, or what Luigi raises for a task that it does not know, if they are wrong."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(argparse.ArgumentParser, "_get_option_tuples", lambda *_: [])  # no abbreviations
         if program == "videocap":
-            parser_of_videocap().parse_args(arguments)
+            chosen = videocap.parser().parse_args(arguments)
+            if chosen.command == "why" and not hasattr(tasks, chosen.stage):
+                raise SystemExit(f"no stage {chosen.stage}")
         else:
             CmdlineParser(arguments)
 

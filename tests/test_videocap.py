@@ -1,6 +1,7 @@
 """The command line beside luigi."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,23 @@ from pipeline.experiment import Experiment
 
 def run(*arguments: str, **options) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-m", "videocap", *arguments], capture_output=True, text=True, **options)
+
+
+def test_who_reads_only_the_beginning_breaks_nothing():
+    read, write = os.pipe()
+    os.close(read)  # nobody will read
+    done = subprocess.run(
+        [sys.executable, "-m", "videocap", "status"], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert done.stderr == ""
+    assert done.returncode in (141, 1)  # by us or by rich, whoever wrote last
+
+
+def test_a_stage_that_is_none_is_told_with_those_that_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(tmp_path))
+    assert videocap.main(["why", "Trian"]) == 2
+    assert "this experiment has no stage Trian; it has ToyWorld, Corpus," in capsys.readouterr().err
 
 
 def test_score_gives_the_published_figures(data, tmp_path):
