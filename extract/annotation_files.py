@@ -77,8 +77,8 @@ def read(paths: Iterable[Path], kind: str, files: Container[str] = ()) -> tuple[
     the files has no `sen_id`.
 
     Args:
-        kind: `msrvtt` for MSR-VTT's official layout; any other for CSV, JSON Lines, {video: captions} as `.json`, or
-            a `.txt` of a line a caption, which is how MSVD's come.
+        kind: as `data.kind`: `msrvtt` for MSR-VTT's official layout; any other for CSV, JSON Lines, {video: captions}
+            as `.json`, or a `.txt` of a line a caption, which is how MSVD's come.
         files: names of videos that are not to be changed, where else blanks around a name go.
 
     Returns:
@@ -89,7 +89,7 @@ def read(paths: Iterable[Path], kind: str, files: Container[str] = ()) -> tuple[
     """
     found, entries = Findings(), {}
     for path in _by_content(paths):
-        more = _read_msrvtt(path, found) if kind == "msrvtt" else _read_rows(path, files, found)
+        more = READERS[kind](path, files, found)
         for name, entry in more.items():
             _check_ids(name, entry, found)
             _merge(name, entries.setdefault(name, entry), entry, found)
@@ -148,7 +148,7 @@ def _merge(name: str, entry: Entry, other: Entry, found: Findings) -> None:
         entry.sentences.sort(key=lambda sentence: (len(sentence.id), sentence.id))
 
 
-def _read_msrvtt(path: Path, found: Findings) -> dict[str, Entry]:
+def _read_msrvtt(path: Path, files: Container[str], found: Findings) -> dict[str, Entry]:
     """MSR-VTT's official layout: {"videos": [{video_id, split}], "sentences": [{video_id, sen_id, caption}]}.
 
     A file without sentences or splits (2017's for its test videos) says no more than which videos there are.
@@ -198,6 +198,8 @@ def _read_rows(path: Path, files: Container[str], found: Findings) -> dict[str, 
     return entries
 
 
+READERS = {"msrvtt": _read_msrvtt, "folder": _read_rows, "toyworld": _read_rows}
+"""Of each kind of dataset, who reads a file of it: (path, names of videos, what is found out) to {id: Entry}."""
 _ID = object()  # the key of a sentence's id in a row: no column of a file is so called
 
 
@@ -206,13 +208,16 @@ def _rows(path: Path) -> Iterator[tuple[str, dict]]:
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             if path.suffix.lower() == ".csv":
-                reader = csv.DictReader(file, strict=True)
-                _check_columns(path, reader.fieldnames or ())
+                comma = _separator(file.readline())
+                file.seek(0)
+                reader = csv.DictReader(file, strict=True, delimiter=comma)
+                reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+                _check_columns(path, reader.fieldnames)
                 for row in reader:
                     if None in row:
                         raise CorpusError(
-                            f"{path}, line {reader.line_num}: more fields than columns: a text that holds a comma must "
-                            "stand in double quotes"
+                            f"{path}, line {reader.line_num}: more fields than columns: a text that holds a {comma!r} "
+                            "must stand in double quotes"
                         )
                     yield f"{path}, line {reader.line_num}", row
             elif path.suffix.lower() == ".txt":
@@ -232,8 +237,17 @@ def _rows(path: Path) -> Iterator[tuple[str, dict]]:
                         if not isinstance(row, dict):
                             raise CorpusError(f"{path}, line {number}: not a JSON object")
                         yield f"{path}, line {number}", row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise CorpusError(
+            f"{path}: is not in UTF-8 (byte {error.start}): save it so, in Excel as 'CSV UTF-8'"
+        ) from None
+    except (OSError, csv.Error) as error:
         raise CorpusError(f"{path}: can't be read: {error}") from None
+
+
+def _separator(header: str) -> str:
+    """What stands between the columns of a CSV: a comma, or, where the header has none, what Excel writes elsewhere."""
+    return next((mark for mark in ",;\t" if mark in header), ",")
 
 
 def _json_row(line: str, where: str) -> Any:

@@ -98,7 +98,10 @@ def make(
     videos, report = read(data, files if features is None else features)
     counts = {split: report.kept[split]["videos"] for split in SPLITS}
     if not counts["train"]:
-        raise CorpusError(f"{_names(data)}: there is nothing to learn from, no video is in the train split: {counts}")
+        raise CorpusError(
+            f"{_names(data)}: there is nothing to learn from, no video is in the train split: {counts}. Give more "
+            "videos captions, or say `train` in a column `split` or by a list in data.split"
+        )
     report.remarks += [f"there are no {split} videos: {counts}" for split in ("val", "test") if not counts[split]]
     for name in odd_videos(data.videos) if data.videos else []:
         report.found.add("files left out, no regular files or names, or links to a folder that they lie in", name)
@@ -144,7 +147,9 @@ def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], Rep
     kept = {name: entry for name, entry in listed.items() if name in files and entry.captions}
     report = Report(_count(listed.values()), _count(kept.values()), found, remarks)
     if not kept:
-        raise CorpusError(f"{_names(data)}: none of its {len(entries)} videos is there; {'; '.join(report.notes())}")
+        place = f"in {data.videos}: see data.videos" if data.videos else "there"
+        told = "; ".join(report.notes())
+        raise CorpusError(f"{_names(data)}: none of its {len(entries)} videos is {place}; {told}")
     videos = [
         Video(
             id=name,

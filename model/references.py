@@ -23,9 +23,14 @@ def make(folder: Path, config: Any, *, captions: Path, aspects: Path) -> None:
         config: holder of the section score.
         captions: {video id: [caption, …]}.
         aspects: {video id: {aspect: [text, …]}}.
+
+    Raises:
+        ValueError: if the split has no videos.
     """
     told = load_json(aspects)
     texts = {"caption": load_json(captions)}
+    if not texts["caption"]:  # said before anything is trained
+        raise ValueError(f"the {config.score.split} split has no videos to score: choose another score.split")
     texts |= {aspect: {name: of[aspect] for name, of in told.items() if of.get(aspect)} for aspect in ASPECTS}
     keys = [(kind, name) for kind, groups in texts.items() for name in groups]
     rows = tokenized([texts[kind][name] for kind, name in keys], config.score.protocol)

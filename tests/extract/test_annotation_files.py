@@ -82,7 +82,7 @@ def test_any_name_is_read_alike_from_csv_and_json(tmp_path_factory, names):
     [
         ("name,caption\na,b", "c.csv", "line 1: no column `video`"),
         ("video,captions\na.mp4,x", "c.csv", "no column `caption` among video, captions"),
-        ("video,caption,Split\na.mp4,x,test", "c.csv", "unknown column `Split`; did you mean `split`?"),
+        ("video,caption,Splitt\na.mp4,x,test", "c.csv", "unknown column `splitt`; did you mean `split`?"),
         ("video,caption,split\na.mp4,x,trian", "c.csv", "line 2: split 'trian' is none of"),
         ("video,caption,split\na.mp4,x,train\na.mp4,y,test", "c.csv", "line 3: a.mp4 is in split test here"),
         ("video,caption\na.mp4,a man, a dog, walks", "c.csv", "line 2: more fields than columns: a text that holds a"),

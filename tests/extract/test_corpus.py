@@ -43,6 +43,31 @@ def test_a_video_has_its_digest_split_captions_and_aspects(tmp_path):
     assert report.kept["train"] == {"videos": 1, "captions": 2, "intention": 0, "effect": 1, "attribute": 0}
 
 
+def test_what_excel_writes_is_read(tmp_path):
+    expected = None
+    for text in (
+        "video,caption\na.mp4,A dog; it runs\n",
+        '\ufeffVideo;Caption\r\na.mp4;"A dog; it runs"\r\n',
+        " VIDEO\tcaption \na.mp4\tA dog; it runs\n",
+    ):
+        (tmp_path / "captions.csv").write_text(text, encoding="utf-8", newline="")
+        data = DataConfig(kind="folder", videos=tmp_path, annotations=tmp_path / "captions.csv")
+        found = corpus.read(data, {"a.mp4": "0" * 64})[0]
+        expected = expected or found
+        assert found == expected
+    assert expected[0].captions == ("A dog; it runs",)
+    (tmp_path / "captions.csv").write_bytes("video,caption\na.mp4,ein Hund fällt\n".encode("latin-1"))
+    with pytest.raises(CorpusError, match=r"is not in UTF-8 .*in Excel as 'CSV UTF-8'"):
+        corpus.read(data, {"a.mp4": "0" * 64})
+
+
+def test_the_folder_of_videos_is_named_where_none_is_in_it(tmp_path):
+    (tmp_path / "captions.csv").write_text("video,caption\na.mp4,A dog\n")
+    data = DataConfig(kind="folder", videos=tmp_path, annotations=tmp_path / "captions.csv")
+    with pytest.raises(CorpusError, match=f"none of its 1 videos is in {tmp_path}: see data.videos"):
+        corpus.read(data, {})
+
+
 def test_what_is_left_out_is_counted_with_examples(tmp_path):
     text = "video,caption\na.mp4,x\na.mp4,.\ngone.mp4,y\nlost.mp4,y\nsilent.mp4,\n"
     videos, report = corpus.read(folder_of(tmp_path, text), digests("a.mp4", "silent.mp4", "other.mp4"))
@@ -59,7 +84,8 @@ def test_what_is_left_out_is_counted_with_examples(tmp_path):
 
 
 def test_if_no_video_is_there_the_error_says_why(tmp_path):
-    with pytest.raises(CorpusError, match=r"captions\.csv: none of its 1 videos is there; .*no file.*: c\.mp4"):
+    says = r"captions\.csv: none of its 1 videos is in .*: see data.videos; .*no file.*: c\.mp4"
+    with pytest.raises(CorpusError, match=says):
         corpus.read(folder_of(tmp_path, "video,caption\nc.mp4,x"), digests("a.mp4"))
 
 

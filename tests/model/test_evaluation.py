@@ -7,7 +7,7 @@ import pytest
 from test_controls import CAPTIONS, SCENES
 
 from model import controls, evaluation, references
-from model.config import METRICS
+from model.config import METRICS, ScoreConfig
 from model.scoring import score
 
 
@@ -77,3 +77,10 @@ def test_an_aspect_is_scored_against_all_its_references_of_the_videos_that_have_
     assert scores["aspects"] == {"intention": {"videos": 2, **expected.corpus}}
     assert interval["CIDEr"][0] <= expected.corpus["CIDEr"] <= interval["CIDEr"][1]
     assert videos["intention"] == expected.videos
+
+
+def test_a_split_without_videos_is_told_before_anything_is_trained(tmp_path):
+    (tmp_path / "none.json").write_text("{}")
+    config = SimpleNamespace(score=ScoreConfig(split="val"))
+    with pytest.raises(ValueError, match="the val split has no videos to score: choose another score.split"):
+        references.make(tmp_path, config, captions=tmp_path / "none.json", aspects=tmp_path / "none.json")
