@@ -31,7 +31,7 @@ class Artifacts:
     runs/<experiment>               link to the newest results of an experiment
     sources/                        sha256 of files outside, by size and mtime
     scratch/                        locks and unfinished work; may be deleted when nothing runs
-    logs/                           one file a run: what ran, for how long, what failed
+    logs/                           of each run the events (.jsonl), and what it said, with tracebacks (.log)
     ```
     """
 

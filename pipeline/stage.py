@@ -6,10 +6,8 @@ outside (`sources()`), and which function `makes` its result: `function(folder, 
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
-import os
 import platform
 import re
 import shutil
@@ -22,13 +20,12 @@ from typing import Any, ClassVar, Self
 
 import luigi
 
-from pipeline import jobs, reasons, runlog
+from pipeline import failures, jobs, reasons, runlog
 from pipeline.artifacts import Artifacts, stat_file
 from pipeline.config import BaseConfig, View, changed
 from pipeline.experiment import Experiment, ExperimentParameter
 from pipeline.keys import canonical, code_digest, digest, file_digest
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Need = tuple[type["Stage"], str]  # a stage, and the part of its result (a file, a split)
 
 
@@ -113,18 +110,7 @@ class Stage(luigi.Task):
         jobs.write(self.experiment)
 
     def on_failure(self, exception: Exception) -> str:
-        if full := _full(exception):
-            said = f"there is no room in {self.artifacts.root} ({full}): make some, or name another folder"
-            exception = ValueError(f"{said} by VIDEOCAP_ARTIFACTS or [pipeline] artifacts, and run again")
-        elif isinstance(exception, PermissionError) and exception.filename:
-            said = f"{exception.filename} is not for you to read or write ({exception.strerror})"
-            exception = ValueError(f"{said}: see who owns it and its mode (ls -l), and run again")
-        elif _lacked_memory(exception):
-            sizes = [f"a smaller {key}" for key in self.config.items() if key.endswith(".batch_size")]
-            cure = ", ".join([*sizes, "fewer --workers", "or a machine with more"])
-            exception = ValueError(f"there is not enough memory ({_first_line(exception)}): take {cure}")
-        # an error with a message for a person needs no traceback in the last lines; the log keeps it
-        reason = f"{type(exception).__name__}: {exception}" if not isinstance(exception, ValueError) else str(exception)
+        reason = failures.reason(exception, self.artifacts.root, self.config.items())
         name = self.experiment.config.experiment.name
         runlog.write_failure(self.artifacts.root, self.name, reason, experiment=name)
         return super().on_failure(exception)
@@ -378,26 +364,6 @@ def imported(name: str) -> Callable:
 def part_name(stage: type[Stage], part: str) -> str:
     """How a recipe calls a part of a stage's result."""
     return f"{stage.__name__}:{part}" if part else stage.__name__
-
-
-def _full(exception: Exception) -> str | None:
-    """What the system says of a full disk, if it was one; HDF5 tells the number in its text only."""
-    if not isinstance(exception, OSError):
-        return None
-    told = [code for code in FULL if code == exception.errno or f"errno = {code}," in str(exception)]
-    return os.strerror(told[0]) if told else None
-
-
-def _lacked_memory(exception: BaseException) -> bool:
-    """Whether memory ran out, of the machine or the GPU: torch says the one by a plain RuntimeError."""
-    known = isinstance(exception, MemoryError) or type(exception).__name__ == "OutOfMemoryError"
-    told = isinstance(exception, OSError) and exception.errno == errno.ENOMEM
-    told |= isinstance(exception, RuntimeError) and "allocate memory" in str(exception)
-    return known or told or (exception.__cause__ is not None and _lacked_memory(exception.__cause__))
-
-
-def _first_line(exception: BaseException) -> str:
-    return next(iter(str(exception).strip().splitlines()), type(exception).__name__)[:200]
 
 
 @cache

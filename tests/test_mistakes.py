@@ -11,7 +11,6 @@ By the real commands. Some are tested elsewhere:
 - `kill -9` of all: test_demo (`test_killed_in_every_stage_…`); weights replaced meanwhile: test_real_clips.
 """
 
-import errno
 import json
 import os
 import shutil
@@ -28,7 +27,6 @@ from weights import random_resnet, save_random
 
 import videocap
 from extract import toyworld
-from pipeline import stage
 
 CONFIG = (
     FOLDER
@@ -314,24 +312,6 @@ def test_a_worker_that_the_kernel_kills_is_named_and_the_next_run_goes_on(world)
     run = Run(process.returncode, output, world.artifacts)
     failed(run, "Train", "its process may have run out of memory: try smaller batches or fewer --workers")
     goes_on(world.run(override), *EXTRACTED, "Vocabulary", "References")
-
-
-@pytest.mark.parametrize(
-    ("error", "full", "memory"),
-    [
-        (MemoryError("Unable to allocate 8 GiB"), None, True),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8 GiB"), None, True),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), None, True),
-        (OSError(errno.ENOMEM, "Cannot allocate memory"), None, True),
-        (RuntimeError("expected a tensor"), None, False),
-        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device", False),
-        (OSError("x.h5 can't be written (errno = 28, error message = '…')"), "No space left on device", False),
-        (OSError("x.h5 can't be written (errno = 5, error message = '…')"), None, False),
-    ],
-)
-def test_errors_that_say_that_room_or_memory_ran_out(error, full, memory):
-    assert stage._full(error) == full
-    assert stage._lacked_memory(error) == memory
 
 
 # -- Ctrl-C, and what Slurm or a shutdown sends

@@ -82,5 +82,5 @@ def test_an_aspect_is_scored_against_all_its_references_of_the_videos_that_have_
 def test_a_split_without_videos_is_told_before_anything_is_trained(tmp_path):
     (tmp_path / "none.json").write_text("{}")
     config = SimpleNamespace(score=ScoreConfig(split="val"))
-    with pytest.raises(ValueError, match="the val split has no videos to score: choose another score.split"):
+    with pytest.raises(ValueError, match=r"the val split has no videos to score: choose another score\.split"):
         references.make(tmp_path, config, captions=tmp_path / "none.json", aspects=tmp_path / "none.json")
