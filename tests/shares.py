@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,8 +11,12 @@ import numpy as np
 
 import tasks
 from extract import shard_writer, shards
+from extract.verify import check_arrived
+from pipeline import sharing
+from pipeline.artifacts import Artifacts
 from pipeline.config import load
 from pipeline.experiment import Experiment
+from pipeline.sharing import Sent
 from pipeline.stores import Store
 
 # OpenAI's weights are known by name, so that the specs need no file
@@ -71,3 +76,22 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
     files = [path for path in files if path.stat().st_size < 1 << 20]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def push(folder: Path, place, *, override: str = "", stages=(FRAMES,), **how) -> Sent:
+    """Push what a folder has; what came of the last stage."""
+    return list(sharing.push(experiment_in(folder, override), stages, place, **how))[-1]
+
+
+def pull(folder: Path, place, *, override: str = "", stages=(FRAMES,), **how) -> Sent:
+    return list(sharing.pull(experiment_in(folder, override), stages, place, check_arrived, **how))[-1]
+
+
+def result_at(place: Path, **changes) -> None:
+    """A ToyWorld of one file that somebody has put there; its manifest may lie."""
+    stage = tasks.ToyWorld.of(experiment_in(place))
+    Artifacts(place).publish(
+        stage.name, stage.key(), stage.recipe(), lambda work: (work / "scenes.jsonl").write_text("a scene"), {}
+    )
+    manifest = place / stage.place() / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | changes))
