@@ -179,6 +179,7 @@ def test_two_experiments_are_compared(demo):
     assert "demo, " in absent.stderr
 
 
+@pytest.mark.slow
 def test_controls_are_trained_for_less_and_stand_beside_the_model(demo):
     controls = "score.controls=['one_frame','no_subdecoders'] experiment.name=controlled"
     run = luigi(demo.artifacts, "--override", f"{TINY} {controls}")

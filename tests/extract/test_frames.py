@@ -86,7 +86,7 @@ def test_frames_are_those_of_an_independent_full_decode(data, prober, name):
         assert stream.pts == pts
 
 
-@pytest.mark.parametrize("count", [1100, 4096])
+@pytest.mark.parametrize("count", [1100, pytest.param(4096, marks=pytest.mark.slow)])
 def test_more_frames_than_a_sum_in_the_filter_could_name(prober, tmp_path, count):
     path = synthetic(tmp_path / "long.mp4", "-c:v libx264 -preset ultrafast -bf 2", seconds=200, size="32x32")
     images, times = read(path, prober, **SETTINGS | {"frames": count, "geometry": {"pixels": 16}})

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from model.meteor import PARAPHRASES, Meteor
 from model.paraphrases import write_subset
 
@@ -15,6 +17,7 @@ ODD = [
 ]
 
 
+@pytest.mark.slow
 def test_a_subset_scores_as_the_whole_table(data, meteor, tmp_path):
     tree = json.loads((data / "msrvtt/val.json").read_text(encoding="utf-8"))
     rows = [list(tree[name].values()) for name in sorted(tree)[:150]]

@@ -232,6 +232,7 @@ def test_unknown_protocol_is_refused():
 # Java
 
 
+@pytest.mark.slow
 def test_a_german_java_in_a_folder_with_blanks_scores_the_same(fake_java, monkeypatch, meteor, tmp_path):
     """Neither Java's own locale, nor the environment's, nor where the jars lie changes a score."""
     german = "-Duser.language=de -Duser.country=DE"

@@ -167,7 +167,10 @@ def test_weight_decay_spares_biases_norms_and_embeddings():
     assert len(spared["params"]) == 6
 
 
-@pytest.mark.parametrize("block", ["lstm", "transformer", "conv1d"])
+SLOW = [pytest.param(block, marks=pytest.mark.slow) for block in ("transformer", "conv1d")]
+
+
+@pytest.mark.parametrize("block", ["lstm", *SLOW])
 def test_eight_videos_are_fitted_until_their_captions_are_exact(tmp_path, block):
     of = videos(8)
     for video in of:
