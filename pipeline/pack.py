@@ -42,6 +42,7 @@ class Pack(Stage):
     """The config field that holds the retry number, if items can fail."""
     keep_field: ClassVar[str | None] = None
     """The config field that says whether shards are kept once the pack behind has read them."""
+    quiet: ClassVar[tuple[str, ...]] = (*Stage.quiet, "start")
     bulk: ClassVar[int] = 1
     """How many times `shard_size` items make a shard: more for small items."""
 
@@ -125,8 +126,6 @@ class Pack(Stage):
 
     def told(self, event: str, detail: dict[str, Any]) -> str:
         part = f" {self.number + 1} of {self.of_packs}"
-        if event == "start":
-            return f"{part}: {detail['items']} {self.holds[0]}"
         if event != "ran":
             return part + super().told(event, detail)
         mine = [e for e in runlog.read(self.artifacts.root) if (e["stage"], e.get("plan")) == (self.name, self.plan)]
@@ -134,7 +133,7 @@ class Pack(Stage):
         # by the clock, in which other packs and workers have their part
         ahead = (self.of_packs - done) * (time.time() - min(e["time"] for e in mine)) / max(done, 1)
         left = f", about {messages.duration(ahead)} left" if ahead >= 1 else ""
-        return f"{part}{super().told(event, detail)}{left}"
+        return f"{part}: {detail['items']} {self.holds[0]} in {detail['seconds']:.1f} s{left}"
 
     def missing(self, items: list[Item]) -> list[Item]:
         """Of these, what no shard holds, here or in the store behind, and what has not failed at this retry number."""

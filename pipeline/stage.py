@@ -47,6 +47,9 @@ class Stage(luigi.Task):
     identified_by_key: ClassVar[bool] = False
     """What follows depends on the key, not on the content: for weights."""
 
+    quiet: ClassVar[tuple[str, ...]] = ("warning",)
+    """Events that a person reads of in the file only; the last lines tell all warnings."""
+
     experiment = ExperimentParameter()
     id = luigi.Parameter(description="hash of all config and sources behind the stage, folder and process")
 
@@ -332,7 +335,7 @@ class Stage(luigi.Task):
         name = self.experiment.config.experiment.name
         runlog.write(self.artifacts.root, event, self.name, experiment=name, **detail)
         text = self.told(event, detail)
-        runlog.LOG.log(logging.DEBUG if event == "warning" else logging.INFO, "%s%s", self.title(), text)
+        runlog.LOG.log(logging.DEBUG if event in self.quiet else logging.INFO, "%s%s", self.title(), text)
 
     def title(self) -> str:
         """The stage, and which of how many it is."""

@@ -38,8 +38,8 @@ def test_where_there_is_no_terminal_plain_lines_say_what_begins_and_what_is_left
     lines = [line for line in demo.output.splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
     said = "\n".join(line[9:] for line in lines)
     assert re.search(r"^\[1/14\] ToyWorld\n\[1/14\] ToyWorld: done in [\d.]+ s$", said, re.MULTILINE)
-    assert re.search(r"^\[4/14\] DecodeShard 1 of 2: 16 videos$", said, re.MULTILINE)
-    assert re.search(r"^\[5/14\] EmbedFramesShard 2 of 2: done in [\d.]+ s$", said, re.MULTILINE)
+    assert re.search(r"^\[4/14\] DecodeShard 1 of 2: 16 videos in [\d.]+ s", said, re.MULTILINE)
+    assert re.search(r"^\[5/14\] EmbedFramesShard 2 of 2: 8 videos in [\d.]+ s$", said, re.MULTILINE)
     assert "\r" not in demo.output
     [file] = demo.artifacts.glob("logs/*.log")
     log = file.read_text()
