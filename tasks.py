@@ -50,7 +50,7 @@ class Corpus(Stage):
     """One table of all videos: id, digest, split, captions, aspects; a file a part and split."""
 
     makes, by_version = "extract.corpus:make", True
-    version = 2  # 2: counts.json
+    version = 3  # 2: counts.json; 3: drawn splits are not empty
     reads = ("data",)
 
     def needs(self) -> dict[str, Need]:

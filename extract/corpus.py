@@ -171,8 +171,9 @@ def _complete_splits(data: DataConfig, entries: Mapping[str, Entry]) -> None:
     """Draw the splits that annotations do not give; MSR-VTT's are not to be drawn."""
     without = [name for name, entry in sorted(entries.items()) if entry.split is None]
     if data.kind != "msrvtt":
-        for name in without:
-            entries[name].split = split_lists.draw_split(name)
+        captioned = {name: entry for name, entry in entries.items() if entry.captions}
+        split_lists.draw(captioned, [name for name in without if name in captioned])
+        split_lists.draw(entries, [name for name in without if name not in captioned])
     elif captioned := [name for name in without if entries[name].captions]:
         raise CorpusError(
             f"{_names(data)}: {len(captioned)} videos with captions have no split, such as {captioned[0]}: name lists "

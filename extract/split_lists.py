@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,6 +43,18 @@ def draw_split(name: str) -> str:
     """80 % train, 10 % val, 10 % test, by the hash of the id: adding videos moves none."""
     draw = _draw(name, 10)
     return "val" if draw == 8 else "test" if draw == 9 else "train"
+
+
+def draw(entries: Mapping[str, HasSplit], names: Collection[str]) -> None:
+    """Draw the splits of these videos. Where chance leaves one of ten or more empty, a tenth is taken for it."""
+    for name in names:
+        entries[name].split = draw_split(name)
+    for split in ("test", "val", "train") if len(names) >= 10 else ():
+        if all(entry.split != split for entry in entries.values()):
+            most, _ = Counter(entries[name].split for name in sorted(names)).most_common(1)[0]
+            givers = [name for name in names if entries[name].split == most]
+            for name in sorted(givers, key=lambda name: (_draw(name, 1 << 32), name))[-(len(names) // 10) :]:
+                entries[name].split = split
 
 
 def assign(entries: Mapping[str, HasSplit], paths: Iterable[Path], found: Findings) -> set[str]:

@@ -240,10 +240,9 @@ def _split(best: _Annotated, paths: Iterable[Path], about: Survey) -> None:
         best.matched = {name: file for name, file in best.matched.items() if name not in without}
     elif without:
         about.drawn = len(without) == len(captioned)
-        for name in without:
-            best.entries[name].split = split_lists.draw_split(name)
-            if not about.drawn:
-                best.found.add("videos have no split where others have, and are drawn 80/10/10", name)
+        split_lists.draw(captioned, without)
+        for name in without if not about.drawn else ():
+            best.found.add("videos have no split where others have, and are drawn 80/10/10", name)
 
 
 def _lists(paths: Iterable[Path], names: Iterable[str]) -> tuple[Path, ...]:

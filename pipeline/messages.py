@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,14 @@ def log_file() -> LogFile:
 
 
 def listen() -> None:
-    """Let what this project says be heard."""
+    """Let what this project says be heard, and what Python's warnings say in one line each."""
     _attach("videocap", logging.DEBUG)
+    warnings.showwarning = _warn
+
+
+def _warn(message: Warning | str, category: type[Warning], *_place: object) -> None:
+    level = logging.WARNING if issubclass(category, UserWarning) else logging.DEBUG
+    runlog.LOG.log(level, "warning: %s", " ".join(str(message).split()))
 
 
 def _attach(name: str, level: int) -> None:

@@ -1,12 +1,15 @@
 """Which split a video is in: lists as they are published, and what can't be told from them."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from extract.findings import Findings, sentence
-from extract.split_lists import assign, carve, draw_split
+from extract.split_lists import assign, carve, draw, draw_split
 from extract.table import CorpusError
 
 
@@ -115,6 +118,22 @@ def test_a_validation_set_is_carved_only_where_there_is_none():
     before = {name: entry.split for name, entry in entries.items()}
     carve(entries)
     assert {name: entry.split for name, entry in entries.items()} == before
+
+
+@given(st.lists(st.text("abc0123456789", min_size=1), min_size=1, max_size=80, unique=True))
+def test_of_ten_or_more_videos_some_are_drawn_for_each_split(names):
+    entries = {name: Entry() for name in names}
+    draw(entries, sorted(names))
+    splits = Counter(entry.split for entry in entries.values())
+    assert splits.total() == len(names)
+    if len(names) >= 10:
+        assert set(splits) == {"train", "val", "test"}
+    alone = {name: draw_split(name) for name in names}
+    if set(alone.values()) == {"train", "val", "test"}:
+        assert {name: entry.split for name, entry in entries.items()} == alone
+    again = {name: Entry() for name in reversed(names)}
+    draw(again, list(reversed(names)))
+    assert again == entries
 
 
 def test_splits_are_drawn_in_shares_by_the_id_alone():
