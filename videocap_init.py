@@ -49,7 +49,8 @@ min_count = {min_count}  # a word is known if the training captions have it at l
 
 [train]
 epochs = 50  # at most: it stops when validation gets no better
-batch_size = {batch_size}  # videos a step
+epoch = "{epoch}"  # an epoch is every caption once, which few videos need, or ("video") one of each video
+batch_size = {batch_size}
 device = "auto"
 """
 DRAWN = """\
@@ -122,6 +123,7 @@ def config_text(about: Survey, output: Path, name: str) -> str:
         more=more,
         use=_toml([aspect for aspect in ASPECTS if about.total(aspect)]),
         min_count=1 if few else 3,
+        epoch="caption" if few else "video",
         batch_size=8 if few else 64,
     )
 
