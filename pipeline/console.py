@@ -9,7 +9,6 @@ import os
 import shlex
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -250,8 +249,9 @@ def report_at_exit(
             runlog.LOG.debug("%s", "\n".join(["", *lines, end]))
             log = messages.log_file().place
             print("\n".join(["", *lines, end if good or by or not log else f"{end} Its log: {log}"]))
-        except Exception:
-            traceback.print_exc()
+        except Exception as error:  # as of artifacts that have become unreadable
+            runlog.LOG.debug("no last words", exc_info=True)
+            print(f"failed: {type(error).__name__}: {error}. Its log: {messages.log_file().place}")
             good = False
         logging.shutdown()
         sys.stdout.flush()

@@ -17,8 +17,9 @@ from tqdm import tqdm
 from pipeline import runlog
 
 LOGGERS = ("videocap", "luigi", "luigi-interface")
-CONNECTING = "Failed connecting to remote scheduler"  # begins what Luigi says of a luigid that does not answer
-UNCAUGHT = "Uncaught exception in luigi"
+# How begins what Luigi says of a luigid that does not answer, and of what goes wrong outside of stages' own work.
+CONNECTING = "Failed connecting to remote scheduler"
+WRONG = ("Uncaught exception", "Luigi unexpected framework error", "Will not run")
 
 
 class Terminal(logging.Handler):
@@ -42,7 +43,7 @@ class Terminal(logging.Handler):
             shown = record.levelno >= self.least
             if shown and error:
                 text = self.format(record)
-            elif text.startswith((CONNECTING, UNCAUGHT)):
+            elif text.startswith((CONNECTING, *WRONG)):
                 shown, text = True, _in_short(text, error)
                 if text not in self.unexpected:
                     self.unexpected.append(text)
@@ -59,11 +60,13 @@ class Terminal(logging.Handler):
 def _in_short(text: str, error: BaseException | None) -> str:
     if text.startswith(CONNECTING):
         return f"{text.replace(CONNECTING, 'no luigid answers at')}: see that it runs, and where; trying again"
+    if error is None:  # of an error in `complete` or `requires` there is a traceback in the text
+        return f"failed: {text.strip().splitlines()[-1]}"
     return f"failed: {' '.join(str(error).split()) or type(error).__name__}"
 
 
 class LogFile(logging.Handler):
-    """Lines in `logs/<process>.log` of the artifacts folder, from the moment on at which the run does something.
+    """Lines in `logs/<process>.log` of the artifacts folder, once the run does something or something goes wrong.
 
     Forked workers append to the same file, each line in one write.
     """
@@ -86,12 +89,14 @@ class LogFile(logging.Handler):
         self.waiting.append(self.format(record) + "\n")
         if os.getpid() != self.process:  # what waited is for the process that this one was forked from
             self.waiting, self.process = self.waiting[-1:], os.getpid()
-        if self.folder and (events := runlog.log_path(self.folder)).exists():
+        events = self.folder and runlog.log_path(self.folder)
+        if events and (events.exists() or record.exc_info or record.getMessage().startswith(WRONG)):
             self._append(events.with_suffix(".log"))
 
     def _append(self, place: Path) -> None:
         lines, self.waiting = "".join(self.waiting), []
         try:
+            place.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
             try:
                 os.write(file, lines.encode(errors="backslashreplace"))

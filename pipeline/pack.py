@@ -128,10 +128,12 @@ class Pack(Stage):
         part = f" {self.number + 1} of {self.of_packs}"
         if event != "ran":
             return part + super().told(event, detail)
-        mine = [e for e in runlog.read(self.artifacts.root) if (e["stage"], e.get("plan")) == (self.name, self.plan)]
-        done = sum(e["event"] == "ran" for e in mine)
+        events, this = runlog.read(self.artifacts.root), (self.name, self.plan)
+        mine = [event for event in events if (event.get("stage"), event.get("plan")) == this]
+        done = sum(event["event"] == "ran" for event in mine)
         # by the clock, in which other packs and workers have their part
-        ahead = (self.of_packs - done) * (time.time() - min(e["time"] for e in mine)) / max(done, 1)
+        since = min((event["time"] for event in mine), default=time.time())
+        ahead = (self.of_packs - done) * (time.time() - since) / max(done, 1)
         left = f", about {messages.duration(ahead)} left" if ahead >= 1 else ""
         return f"{part}: {detail['items']} {self.holds[0]} in {detail['seconds']:.1f} s{left}"
 

@@ -1,5 +1,6 @@
 """What a person sees of a run that goes on, and of mistaken commands; where there is no terminal, see test_demo."""
 
+import logging
 import os
 import pty
 import re
@@ -122,3 +123,16 @@ def test_logging_that_the_user_configures_is_left_alone(artifacts, tmp_path):
     run = luigi(artifacts, "--override", TINY, "--logging-conf-file", str(tmp_path / "logging.ini"))
     assert run.status == 0
     assert "theirs Informed scheduler that task" in (tmp_path / "theirs.log").read_text()
+
+
+def test_what_goes_wrong_while_luigi_schedules_is_one_line(capsys):
+    text = (
+        "Will not run Train or any dependencies due to error in complete() method:\nTraceback …\nOSError: it is gone\n"
+    )
+    terminal = messages.Terminal()
+    for _ in range(2):
+        terminal.emit(logging.LogRecord("luigi-interface", logging.WARNING, "", 0, text, (), None))
+    told = capsys.readouterr().err
+    assert "failed: OSError: it is gone" in told
+    assert "Traceback" not in told
+    assert terminal.unexpected == ["failed: OSError: it is gone"]
