@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +146,13 @@ class VideoCaptioner:
 
         return [captioned(file) for file, _ in found]
 
+    def picture(self, video: str | os.PathLike) -> bytes | None:
+        """A JPEG of the frames of a video that a caption is made of; None if they can't be decoded."""
+        from model.own_videos import picture
+
+        sampling = tasks.DecodeShard.of(self.experiment).config
+        return picture(Path(video), file_digest(Path(video)), sampling.decode, sampling.encoder)
+
     def _rows(self, files: dict[str, Path]) -> tuple[dict, set[str], dict[str, str]]:
         """The rows of videos by digest, which of these a store holds, and why the others have none."""
         from model.own_videos import make_rows, read_rows
@@ -204,6 +212,7 @@ def add_command(commands: argparse._SubParsersAction, parents: list[argparse.Arg
     """Add the command to a parser's; `parents` have --config, --override and --json."""
     command = commands.add_parser("caption", parents=parents, help="caption any videos by the trained model")
     command.add_argument("videos", nargs="+", metavar="VIDEO", help="a file, or a folder for all videos below it")
+    command.add_argument("--frames", type=Path, metavar="FOLDER", help="put a picture of each one's frames there")
     command.set_defaults(run=caption)
 
 
@@ -213,13 +222,31 @@ def caption(chosen: argparse.Namespace) -> int:
         chosen.config, chosen.override, lambda text: print(f"warning: {printable(text)}", file=sys.stderr)
     )
     found = captioner(chosen.videos)
+    pictures = put_frames(captioner, found, chosen.frames) if chosen.frames else {}
     for one in found:
         if not chosen.json and one.error is None:
-            print("\n".join(printable(line) for line in text(one)))
+            shown = [f"  these are in {pictures[one.video]}"] if one.video in pictures else []
+            print("\n".join(printable(line) for line in [*text(one), *shown]))
     for one in found:
         print(f"{printable(f'{one.video}: {one.error}')}\n" if one.error else "", end="", file=sys.stderr)
-    print(json.dumps([one.told() for one in found], indent=1) + "\n" if chosen.json else "", end="")
+    if chosen.json:
+        shown = {video: {"frames": str(place)} for video, place in pictures.items()}
+        print(json.dumps([one.told() | shown.get(one.video, {}) for one in found], indent=1))
     return 1 if any(one.error for one in found) else 0
+
+
+def put_frames(captioner: VideoCaptioner, found: Iterable[CaptionedVideo], folder: Path) -> dict[str, Path]:
+    """Write a picture for each captioned video, called as the video is; returns them by the video's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    places: dict[str, Path] = {}
+    for one in found:
+        if one.error is None and one.video not in places and (picture := captioner.picture(one.video)):
+            stem, taken = Path(one.video).stem, set(places.values())
+            names = (f"{stem}{f'-{number}' if number else ''}.jpg" for number in count())
+            place = next(folder / name for name in names if folder / name not in taken)
+            place.write_bytes(picture)
+            places[one.video] = place
+    return places
 
 
 def text(one: CaptionedVideo) -> list[str]:

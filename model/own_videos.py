@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from extract import shards
 from extract.device import resolve
 from extract.video_files import VIDEO_SUFFIXES
 from model import checkpoints, generation
+from model.strips import strips
 
 
 class Rows(NamedTuple):
@@ -101,6 +103,19 @@ def _link(folder: Path, number: int, file: Path) -> Path:
 
 def _refuse(text: str) -> None:
     raise OSError(text)
+
+
+def picture(file: Path, digest: str, decode: Any, encoder: Any) -> bytes | None:
+    """A JPEG of the frames of a video that were looked at, as in the report; None if it can't be decoded any more.
+
+    Args:
+        digest: sha256 of the file.
+        decode, encoder: the sections [decode] and [encoder].
+    """
+    with tempfile.TemporaryDirectory(prefix="videocap-") as folder:
+        link = _link(Path(folder), 0, file)
+        found = strips([(link.name, digest)], link.parent, decode, encoder)
+    return base64.b64decode(found[link.name].partition(",")[2]) if found else None
 
 
 class Writer:

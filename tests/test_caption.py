@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from luigi_runs import FOLDER, TINY, Run, environment, luigi
+from PIL import Image
 
 import tasks
 import videocap
@@ -233,6 +234,23 @@ def test_the_command_captions_files_and_folders_and_names_what_is_bad(artifacts,
     assert f"  effect: {expected[name]['effect']}" in lines
     assert lines[-1].startswith("  looked at 6 frames, at ")
     assert lines[-1].endswith(" s, from the store")
+
+
+@pytest.mark.slow
+def test_the_frames_that_it_looked_at_can_be_looked_at(artifacts, tmp_path):
+    first, second = list(clips(artifacts).values())[:2]
+    other = tmp_path / "other" / first.name
+    other.parent.mkdir()
+    shutil.copy(second, other)
+    done = run(artifacts, str(first), str(other), "--frames", str(tmp_path / "seen"), "--json")
+    assert done.returncode == 0, done.stderr
+    places = [Path(one["frames"]) for one in json.loads(done.stdout)]
+    assert places == [tmp_path / "seen" / f"{first.stem}.jpg", tmp_path / "seen" / f"{first.stem}-1.jpg"]
+    pictures = [Image.open(place) for place in places]
+    assert {picture.size for picture in pictures} == {(6 * 96, 96)}
+    assert pictures[0].tobytes() != pictures[1].tobytes()
+    done = run(artifacts, str(first), "--frames", str(tmp_path / "seen"))
+    assert f"these are in {places[0]}" in done.stdout
 
 
 @pytest.mark.slow
