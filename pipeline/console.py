@@ -182,7 +182,10 @@ def begin(
 
 def log_failure(experiment: Experiment, task: str, exception: Exception) -> None:
     """Let the last lines say that a task which only shows results has failed."""
-    if isinstance(exception, OSError):
+    if isinstance(exception, IsADirectoryError | FileExistsError):
+        place = exception.filename2 or exception.filename
+        reason = f"the results can't be shown: {place} is in the way, which no run made; move it away and run again"
+    elif isinstance(exception, OSError):
         reason = f"the results can't be shown ({exception}): see whether there is room, and who may write"
     else:
         reason = str(exception) if isinstance(exception, ValueError) else f"{type(exception).__name__}: {exception}"

@@ -150,7 +150,8 @@ def test_a_table_s_row_is_the_demo_itself_beside_the_paper_s(demo):
     run = luigi(demo.artifacts, *arguments, root="Table")
     file.parent.unlink()
     assert run.status == 1
-    assert "failed: Table: the results can't be shown ([Errno 17] File exists" in run.output
+    assert "failed: Table: the results can't be shown: " in run.output
+    assert f"{demo.artifacts / 'tables'} is in the way, which no run made; move it away and run again" in run.output
     assert "So far:\n**Table 1" in run.output
 
 
