@@ -13,6 +13,7 @@ By the real commands. Some are tested elsewhere:
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -116,7 +117,9 @@ def failed(run: Run, stage: str, *says: str) -> None:
     assert told[0] in run.output.splitlines()[-3:]
     for words in (f"failed: {stage}: ", *says):
         assert words in told[0]
-    assert run.output.splitlines()[-1] == "Not done. The same command goes on where this run stopped."
+    last = run.output.splitlines()[-1]
+    assert re.fullmatch(r"Not done\. The same command goes on where this run stopped\. Its log: .*\.log", last)
+    assert "Traceback" not in run.output
 
 
 def goes_on(run: Run, *stages: str) -> None:
@@ -214,7 +217,10 @@ def test_a_split_that_is_none_is_named_with_its_line(world):
 def test_a_split_without_videos_is_named(world):
     world.edit(",test,", ",train,")
     run = world.run()
-    failed(run, "Caption", "the split has no videos to caption: choose another score.split, or give it videos")
+    assert run.status == 1, run.output
+    told = "failed: References: the test split has no videos to score: choose another score.split"
+    assert run.output.index(told) < run.output.index("Train: done"), "before anything is trained"
+    assert told in run.output.splitlines()[-3:]
     assert "warning: Corpus: there are no test videos" in run.output
     goes_on(world.run("score.split=val"), *EXTRACTED, "Train")
 
