@@ -5,10 +5,15 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+from pipeline.same_results import SAME_RESULTS
 
 
 def canonical(value: Any) -> str:
@@ -33,44 +38,141 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@cache
-def code_digest(*modules: str) -> str:
-    """Digest of the given modules and of all that they import from the packages that lie beside their own.
+def code_digest(module: str) -> str:
+    """Digest of a module's code and of all that it imports from the packages that lie beside its own.
 
-    Comments, docstrings and layout do not count; nothing is imported. Imports are followed, so that a helper's
-    change is not missed. A module `config` doesn't count: what its sections hold is in keys by value, and a new field
-    of one stage must not make others run.
+    A tree: the digest of a module is that of its code, in which each module that it imports is called by that one's
+    digest instead of its name. So neither where modules lie nor what they are called counts, and a helper's change
+    is not missed. Comments, docstrings, layout and the order of imports do not count; nothing is imported. A module
+    `config` doesn't count: what its sections hold is in keys by value, and a new field of one stage must not make
+    others run.
     """
-    beside = {_root(name) for name in modules}
-    seen: dict[str, str] = {}
-    todo = list(modules)
-    while todo:
-        name = todo.pop()
-        if name not in seen:
-            seen[name], imports = _code(name)
-            local = [other for other in imports if _root(other) in beside and _source(other)]
-            todo += [other for other in local if other.rpartition(".")[2] != "config"]
-    return digest(seen)
+    found, _ = _code_digest(module, ())
+    return SAME_RESULTS.get(found, found)
 
 
-@cache
-def _code(name: str) -> tuple[str, list[str]]:
-    """A module's code without comments and docstrings, and what it may import."""
-    tree = ast.parse(_source(name).read_text(encoding="utf-8"))
-    imports = _imports(tree)
-    return ast.unparse(_WithoutDocstrings().visit(tree)), imports
+_digests: dict[str, str] = {}
 
 
-def _imports(tree: ast.Module) -> list[str]:
-    """What a module imports, wherever in it; some are names in modules, not modules."""
-    found = []
-    for node in ast.walk(tree):
+def _code_digest(name: str, above: tuple[str, ...]) -> tuple[str, int]:
+    """A module's digest, and how far up the outermost module lies that it imports in a circle.
+
+    A module in a circle is called by the number of steps back to it.
+    """
+    if name in above:
+        return f"{len(above) - above.index(name)} back", above.index(name)
+    if name not in _digests:
+        highest = len(above)
+
+        def called(other: str) -> str:
+            nonlocal highest
+            found, height = _code_digest(other, (*above, name))
+            highest = min(highest, height)
+            return found
+
+        found = digest(_Shape(name, called).of(ast.parse(_source(name).read_text(encoding="utf-8"))))
+        if highest < len(above):  # of a circle that began above: seen from elsewhere it is another
+            return found, highest
+        _digests[name] = found
+    return _digests[name], len(above)
+
+
+class _Shape:
+    """The shape of a module's code as JSON, the same under all versions of Python that read it alike.
+
+    Args:
+        called: gives what a module of this project is called in it.
+    """
+
+    def __init__(self, name: str, called: Callable[[str], str]):
+        self.name, self.root, self.called = name, _root(name), called
+        self.modules: dict[str, str] = {}
+        """What the names of imported modules of this project stand for, of those that stand for nothing else."""
+
+    def of(self, tree: ast.Module) -> Any:
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+        bound = Counter(name for node in ast.walk(tree) for name in _bound(node))
+        found: dict[str, set[str]] = {}
+        for node in imports:
+            for name, module, attribute in self._imported(node):
+                if attribute is None and bound[name] == 0 and self._is_local(module):
+                    found.setdefault(name, set()).add(module)
+                else:
+                    found.setdefault(name, set()).add("")  # stands for something else, too
+        for name, modules in found.items():
+            if "" not in modules and len(modules) == 1:
+                self.modules[name] = self._called(*modules)
+        return self._shape(tree)
+
+    def _shape(self, node: Any) -> Any:
+        if isinstance(node, list):
+            return self._block(node)
+        if isinstance(node, ast.Name) and node.id in self.modules:
+            return ["module", self.modules[node.id]]
+        if isinstance(node, ast.Constant):
+            return ["Constant", type(node.value).__name__, repr(node.value)]
+        if isinstance(node, ast.AST):
+            parts = [[name, self._shape(value)] for name, value in ast.iter_fields(node) if name not in LEFT_OUT]
+            return [type(node).__name__, *(part for part in parts if part[1] not in (None, []))]
+        return node if isinstance(node, str | int | None) else repr(node)
+
+    def _block(self, nodes: list) -> list:
+        """The shapes of statements, or of other parts in a row; imports that follow each other are sorted."""
+        shapes: list = []
+        for are_imports, some in groupby(nodes, lambda node: isinstance(node, ast.Import | ast.ImportFrom)):
+            if are_imports:
+                shapes += sorted((one for node in some for one in self._import(node)), key=canonical)
+            else:
+                shapes += [self._shape(node) for node in some if not _is_text(node)]
+        return shapes
+
+    def _import(self, node: ast.Import | ast.ImportFrom) -> list:
+        """The shape of each name that is imported."""
+        return [
+            ["import", self._called(module), attribute, *([] if attribute is None and name in self.modules else [name])]
+            for name, module, attribute in self._imported(node)
+        ]
+
+    def _called(self, module: str) -> str:
+        if not self._is_local(module):
+            return module
+        return "config" if module.rpartition(".")[2] == "config" else self.called(module)
+
+    def _is_local(self, module: str) -> bool:
+        return _root(module) == self.root and _source(module) is not None
+
+    def _imported(self, node: ast.Import | ast.ImportFrom) -> list[tuple[str, str, str | None]]:
+        """The name that each import binds, the module, and what of it; None for the module itself."""
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
+            return [(alias.asname or alias.name, alias.name, None) for alias in node.names]
+        module = node.module or ""
+        if node.level:
+            module = ".".join([*self.name.split(".")[: -node.level], *filter(None, [module])])
+        found = []
+        for alias in node.names:
             # `from model import fusion` names a module, `from model.fusion import Fusion` a class of one
-            found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return found
+            whole, name = f"{module}.{alias.name}", alias.asname or alias.name
+            found.append((name, whole, None) if self._is_local(whole) else (name, module, alias.name))
+        return found
+
+
+LEFT_OUT = ("ctx", "kind", "type_comment")  # of a node: follows from where it is, or says nothing
+_BINDING = {"arg": ("arg",), "ExceptHandler": ("name",), "MatchAs": ("name",), "MatchStar": ("name",)}
+_BINDING |= {"MatchMapping": ("rest",), "FunctionDef": ("name",), "AsyncFunctionDef": ("name",), "ClassDef": ("name",)}
+
+
+def _bound(node: ast.AST) -> list[str]:
+    """The names that a node binds, but for imports."""
+    if isinstance(node, ast.Name):
+        return [] if isinstance(node.ctx, ast.Load) else [node.id]
+    if isinstance(node, ast.Global | ast.Nonlocal):
+        return node.names
+    return [name for field in _BINDING.get(type(node).__name__, ()) if (name := getattr(node, field))]
+
+
+def _is_text(node: Any) -> bool:
+    """Whether a statement is a string that stands alone and does nothing: a docstring, or one behind an attribute."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 @cache
@@ -93,10 +195,3 @@ def _source(name: str) -> Path | None:
     path = Path(spec.submodule_search_locations[0], *rest) if spec.submodule_search_locations else Path(top)
     places = (path.with_name(f"{path.name}.py"), path / "__init__.py")
     return next((place for place in places if place.is_file()), None)
-
-
-class _WithoutDocstrings(ast.NodeTransformer):
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        # a string that stands alone does nothing: a docstring, or one behind an attribute
-        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if is_text else node

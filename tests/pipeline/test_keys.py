@@ -41,42 +41,116 @@ def test_what_json_does_not_know_is_no_key(value):
 
 SOURCE = '''"""A module."""
 from shapes import sizes
+from shapes.words import say
 
 
 def area(side):
     """Square it."""
     # a comment
-    return sizes.square(side)
+    return say(sizes.square(side))
 '''
+SQUARE = "def square(x):\n    return x * x\n"
 
 
-def digest_of(folder, source: str, helper: str = "def square(x):\n    return x * x\n") -> str:
-    package = folder / "shapes"
-    package.mkdir(exist_ok=True)
-    (package / "__init__.py").write_text("raise RuntimeError('must not be imported')")
-    (package / "areas.py").write_text(source)
-    (package / "sizes.py").write_text(helper)
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from pipeline import keys; "
-    code += "print(keys.code_digest('shapes.areas'))"
-    return subprocess.check_output([sys.executable, "-c", code, str(folder)], text=True).strip()
+@pytest.fixture
+def shapes(tmp_path, monkeypatch):
+    """Writes the modules of a package of shapes, and gives the digest of one; each in a folder of its own."""
+    roots = []
+
+    def digest_of(module: str = "areas", **modules: str) -> str:
+        root = tmp_path / str(len(roots))
+        roots.append(root)
+        modules = {"areas": SOURCE, "sizes": SQUARE, "words": "def say(x):\n    return str(x)\n"} | modules
+        for name, source in modules.items():
+            file = root / "shapes" / f"{name.replace('.', '/')}.py"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            (file.parent / "__init__.py").write_text('"""A package."""')
+            file.write_text(source)
+        (root / "shapes" / "__init__.py").write_text("raise RuntimeError('must not be imported')")
+        code = "import sys; sys.path.insert(0, sys.argv[1]); from pipeline import keys; "
+        code += "print(keys.code_digest(f'shapes.{sys.argv[2]}'))"
+        return subprocess.check_output([sys.executable, "-c", code, str(root), module], text=True).strip()
+
+    return digest_of
 
 
-def test_only_what_the_code_does_counts(tmp_path):
-    before = digest_of(tmp_path, SOURCE)
-    assert digest_of(tmp_path, SOURCE.replace("Square it.", "Other words.").replace("a comment", "")) == before
-    assert digest_of(tmp_path, SOURCE.replace('    """Square it."""\n', "")) == before
-    assert digest_of(tmp_path, SOURCE.replace("(side)", "(\n    side,\n)")) == before
-    assert digest_of(tmp_path, SOURCE.replace("sizes.square(side)", "sizes.square(side) + 1")) != before
+def test_only_what_the_code_does_counts(shapes):
+    before = shapes()
+    assert shapes(areas=SOURCE.replace("Square it.", "Other words.").replace("a comment", "")) == before
+    assert shapes(areas=SOURCE.replace('    """Square it."""\n', "")) == before
+    assert shapes(areas=SOURCE.replace("(side)", "(\n    side,\n)")) == before
+    assert shapes(areas=SOURCE.replace("sizes.square(side)", "sizes.square(side) + 1")) != before
+    assert shapes(areas=SOURCE.replace("sizes.square(side)", "'sizes.square(side)'")) != before
 
 
-def test_a_helpers_change_counts(tmp_path):
-    before = digest_of(tmp_path, SOURCE)
-    assert digest_of(tmp_path, SOURCE, "def square(x):\n    return x ** 2\n") != before
+def test_a_helpers_change_counts(shapes):
+    before = shapes()
+    assert shapes(sizes="def square(x):\n    return x ** 2\n") != before
+    helped = SQUARE.replace("x * x", "times(x)")
+    times = "def times(x):\n    return x * x\n"
+    deep = shapes(sizes=f"from shapes.deep import times\n{helped}", deep=times)
+    assert shapes(sizes=f"from shapes.deep import times\n{helped}", deep=times.replace("* x", "* 2")) != deep
 
 
-def test_classes_of_config_do_not_count(tmp_path):
-    (tmp_path / "shapes").mkdir()
-    (tmp_path / "shapes" / "config.py").write_text("SIDE = 1\n")
-    before = digest_of(tmp_path, "from shapes.config import SIDE\n" + SOURCE)
-    (tmp_path / "shapes" / "config.py").write_text("SIDE = 1\nNEW = 2\n")
-    assert digest_of(tmp_path, "from shapes.config import SIDE\n" + SOURCE) == before
+def test_where_a_module_lies_and_what_it_is_called_does_not_count(shapes):
+    before = shapes()
+    moved = SOURCE.replace("from shapes import sizes", "from shapes.lengths import squares").replace(
+        "sizes.", "squares."
+    )
+    moved = moved.replace("shapes.words", "shapes.a.said")
+    said = "def say(x):\n    return str(x)\n"
+    assert shapes("surfaces", surfaces=moved, **{"lengths.squares": SQUARE, "a.said": said}) == before
+    relative = SOURCE.replace("from shapes import", "from . import").replace("from shapes.words", "from .words")
+    assert shapes(areas=relative) == before
+    assert shapes(areas=moved, **{"lengths.squares": SQUARE + "print()", "a.said": said}) != before
+
+
+def test_which_module_a_name_means_counts(shapes):
+    other = "def square(x):\n    return 4 * x\n"
+    source = "from shapes import sizes, others\n\n\ndef area(x):\n    return sizes.square(x) - others.square(x)\n"
+    before = shapes(areas=source, others=other)
+    assert shapes(areas=source.replace("sizes, others", "others, sizes"), others=other) == before
+    swapped = source.replace("sizes.square(x) - others.square(x)", "others.square(x) - sizes.square(x)")
+    assert shapes(areas=swapped, others=other) != before
+    assert shapes(areas=source, sizes=other, others=SQUARE) != before
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "def area(sizes):\n    return NAME.square(2)",
+        "sizes = None\nprint(NAME)",
+        "def area():\n    from math import pi as sizes\n    return NAME",
+    ],
+)
+def test_a_name_that_means_something_else_too_stays(shapes, use):
+    head = "from shapes import sizes\nfrom shapes import sizes as squares\n"
+    assert shapes(areas=head + use.replace("NAME", "sizes")) != shapes(areas=head + use.replace("NAME", "squares"))
+
+
+def test_a_circle_of_modules_has_digests_too(shapes):
+    circle = {"sizes": "from shapes import areas\n" + SQUARE}
+    before = shapes(**circle)
+    assert shapes(**circle) == before
+    assert shapes(sizes=circle["sizes"].replace("x * x", "x + x")) != before
+    assert shapes("sizes", **circle) != shapes("sizes", areas=SOURCE + "NEW = 1\n", **circle)
+
+
+def test_classes_of_config_do_not_count(shapes):
+    source = "from shapes.config import SIDE\n" + SOURCE
+    before = shapes(areas=source, config="SIDE = 1\n")
+    assert shapes(areas=source, config="SIDE = 1\nNEW = 2\n") == before
+    moved = source.replace("shapes.config", "shapes.flat.config")
+    assert shapes(areas=moved, **{"flat.config": "SIDE = 1\n"}) == before
+
+
+def test_what_a_package_itself_defines_counts_where_it_is_imported(shapes):
+    source = "from shapes.flat import SIDE\n" + SOURCE
+    before = shapes(areas=source, **{"flat.__init__": "SIDE = 1\n"})
+    assert shapes(areas=source, **{"flat.__init__": "SIDE = 2\n"}) != before
+
+
+def test_code_that_gives_the_same_results_goes_on_being_known(shapes, monkeypatch):
+    monkeypatch.setitem(keys.SAME_RESULTS, "a" * 64, "b" * 64)
+    monkeypatch.setattr(keys, "_code_digest", lambda module, above: ("a" * 64, 0))
+    assert keys.code_digest("shapes.areas") == "b" * 64
