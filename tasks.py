@@ -36,7 +36,7 @@ WIDEST = 2048  # numbers in a row of features, of the encoders there are
 class ToyWorld(Stage):
     """Renders the demo's own clips to .mp4 files, with captions and commonsense aspects."""
 
-    makes, by_version = "extract.toyworld:make", True
+    makes, by_version = "extract.toy.world:make", True
     version = 2  # 2: more actors, each of which lacks one event in training
     reads = ("toyworld",)
 
@@ -49,7 +49,7 @@ def rendered(stage: Stage) -> dict[str, Need]:
 class Corpus(Stage):
     """One table of all videos: id, digest, split, captions, aspects; a file a part and split."""
 
-    makes, by_version = "extract.corpus:make", True
+    makes, by_version = "extract.corpus.corpus:make", True
     version = 3  # 2: counts.json; 3: drawn splits are not empty
     reads = ("data",)
 
@@ -57,7 +57,7 @@ class Corpus(Stage):
         return {"toyworld": (ToyWorld, "")} if self.config.data.kind == "toyworld" else {}
 
     def sources(self) -> dict[str, Path]:
-        from extract.corpus import source_files
+        from extract.corpus.corpus import source_files
 
         if self.config.data.kind == "toyworld":
             return {}
@@ -77,7 +77,7 @@ class Corpus(Stage):
 class ToyClip(Stage):
     """Trains the demo's small CLIP on the training split's frames and captions, in OpenAI's checkpoint format."""
 
-    makes, by_version, identified_by_key = "extract.toyclip:make", True, True
+    makes, by_version, identified_by_key = "extract.toy.clip:make", True, True
     version = 2  # 2: a ResNet
     reads = ("toyclip", "encoder.pixels", "data.videos")
     uses = rendered
@@ -89,7 +89,7 @@ class ToyClip(Stage):
 class DecodeShard(Pack):
     """The sampled frames of some videos, resized and cropped as the encoder's own preprocessing would."""
 
-    makes, by_version = "extract.extraction:decode_shard", True
+    makes, by_version = "extract.features:decode_shard", True
     version = 2  # 2: pixels that are not square are resized to the shape in which they are shown
     reads = ("decode", "data.videos", *(f"encoder.{name}" for name in ("pixels", "resize", "interpolation", "crop")))
     retry_field, holds = "decode.retry_failed", ("videos", "frames")
@@ -129,7 +129,7 @@ class EncoderPack(Pack):
 class EmbedFramesShard(EncoderPack):
     """The features of some videos' frames (E_I of the paper), one row a frame."""
 
-    makes, after = "extract.extraction:embed_frames_shard", DecodeShard
+    makes, after = "extract.features:embed_frames_shard", DecodeShard
     reads = ("encoder", *DecodeShard.reads)
     weights_field, retry_field, keep_field = "encoder.weights", "decode.retry_failed", "decode.keep"
     uses, holds = rendered, ("videos", "rows")
@@ -147,7 +147,7 @@ class ForeignShard(ForeignPack):
 class FrameFeatures(Gather):
     """The frame features of all videos."""
 
-    packs, lists = (EmbedFramesShard, ForeignShard), "extract.table:videos_in"
+    packs, lists = (EmbedFramesShard, ForeignShard), "extract.corpus.table:videos_in"
     reads, most_failures = ("decode.max_failures", "data.features"), "decode.max_failures"
 
     def kind(self) -> type[Pack]:
@@ -160,7 +160,7 @@ class FrameFeatures(Gather):
 class EmbedCaptionsShard(EncoderPack):
     """The embeddings of some captions (E_T of the paper, eq. 5), one row a caption."""
 
-    makes, weights_field = "extract.extraction:embed_captions_shard", "text_encoder.weights"
+    makes, weights_field = "extract.features:embed_captions_shard", "text_encoder.weights"
     reads = ("text_encoder", "encoder.device", "encoder.precision", "encoder.batch_size")
     bulk, holds = 32, ("captions", "rows")  # a caption is one row, where a video has many
 
@@ -177,7 +177,7 @@ class EmbedCaptionsShard(EncoderPack):
 class CaptionFeatures(Gather):
     """The embeddings of the training split's captions, each distinct text once."""
 
-    packs, lists = (EmbedCaptionsShard,), "extract.table:captions_in"
+    packs, lists = (EmbedCaptionsShard,), "extract.corpus.table:captions_in"
 
     def needs(self) -> dict[str, Need]:
         return {"train": (Corpus, "captions.train.json")}
@@ -309,7 +309,7 @@ class Pipeline(Root):
         return {"report.html": page}
 
     def results(self) -> str:
-        from extract.table import load_json
+        from extract.corpus.table import load_json
         from model.report import score_table
 
         return f"\n{score_table(load_json(self.last.payload() / 'scores.json'))}\n\nResults: {self.folder}"

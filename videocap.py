@@ -183,7 +183,7 @@ def show_comparison(chosen: argparse.Namespace) -> int:
 
 def show_scores(chosen: argparse.Namespace) -> int:
     """Print the scores of a captions file."""
-    from extract.references import load_captions, load_references
+    from extract.corpus.scored_files import load_captions, load_references
     from model import scoring
 
     captions = load_captions(chosen.captions)

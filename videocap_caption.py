@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 import tasks
-from extract.video_files import find_videos, odd_videos
+from extract.corpus.video_files import find_videos, odd_videos
 from pipeline import reasons
 from pipeline.config import load
 from pipeline.experiment import Experiment
@@ -116,7 +116,7 @@ class VideoCaptioner:
         Raises:
             ValueError: if the model or the encoder can't be loaded.
         """
-        from extract.probe import VideoError, check_file
+        from extract.video.probe import VideoError, check_file
 
         given = [videos] if isinstance(videos, str | os.PathLike) else videos
         found = [one for path in given for one in _files(Path(path))]
@@ -171,7 +171,7 @@ class VideoCaptioner:
     @cached_property
     def _embed(self) -> Callable[..., dict]:
         """The experiment's own function that makes shards of features, for videos that no shard has."""
-        from extract.extraction import load_encoder
+        from extract.features import load_encoder
 
         pack = tasks.EmbedFramesShard.of(self.experiment)
         inputs, encoder = pack.inputs(), pack.config.encoder

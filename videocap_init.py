@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import tasks
-from extract.annotation_files import ASPECTS
-from extract.survey import SPLITS, Survey, survey
+from extract.corpus.annotations import ASPECTS
+from extract.corpus.survey import SPLITS, Survey, survey
 from pipeline.config import load
 from pipeline.experiment import artifacts_of
 from videocap_store import printable

@@ -151,7 +151,7 @@ def printable(text: str) -> str:
 
 def verify_stores(chosen: argparse.Namespace) -> int:
     """Check stores, and say what is wrong with them."""
-    from extract.verify import check_shard, differs, measurer
+    from extract.shards.checks import check_shard, differs, measurer
 
     verdicts = verify.verify(store_folders(chosen), check_shard)
     verify.compare_copies(verdicts, measurer())
@@ -178,7 +178,7 @@ def verify_stores(chosen: argparse.Namespace) -> int:
 
 def share(chosen: argparse.Namespace) -> int:
     """Push or pull, and say what travelled; what could not is named, and the rest goes on."""
-    from extract.verify import check_arrived
+    from extract.shards.checks import check_arrived
 
     config = load(tasks.Config, Path(chosen.config), chosen.override)
     experiment = Experiment(config, tasks.Report)
@@ -211,7 +211,8 @@ def sent_text(sent: sharing.Sent, stage: type[Stage], dry_run: bool) -> str:
 
 def export_store(chosen: argparse.Namespace) -> int:
     """Write a store's features in the formats of other code."""
-    from extract import exchange, open_store
+    from extract import open_store
+    from extract.shards import exchange
 
     (folder,) = store_folders(chosen)
     store = open_store(folder)
@@ -224,7 +225,8 @@ def export_store(chosen: argparse.Namespace) -> int:
 
 def import_features(chosen: argparse.Namespace) -> int:
     """Make a store of features that other code wrote; what is bad is named, and the rest goes on."""
-    from extract import exchange, open_store
+    from extract import open_store
+    from extract.shards import exchange
 
     if not re.fullmatch(NAME, chosen.name):
         raise ValueError(f"--name {chosen.name!r}: letters, digits, '.', '_' and '-' only, the first a letter or digit")

@@ -58,7 +58,7 @@ class PaperTable(Sweep):
         }
 
     def texts(self, done: dict[str, Root]) -> dict[str, str]:
-        from extract.table import load_json
+        from extract.corpus.table import load_json
         from model.tables import as_csv, markdown
 
         found: dict[str, list[dict]] = {}

@@ -20,7 +20,7 @@ from pathlib import Path
 from nothing_to_do import fill
 
 import tasks
-from extract import toyclip, toyworld
+from extract.toy import clip, world
 from pipeline.config import load
 from pipeline.experiment import Experiment
 
@@ -66,7 +66,7 @@ def lay_out(folder: Path, clips: Path, synthetic: int) -> None:
         experiment = Experiment(load(tasks.Config, folder / "experiment.toml"))
         tasks.Corpus.of(experiment).run()
         for gather in (tasks.FrameFeatures, tasks.CaptionFeatures):
-            fill(gather.of(experiment), toyclip.EMBED)
+            fill(gather.of(experiment), clip.EMBED)
     shutil.copytree(clips / "videos", folder / "videos", dirs_exist_ok=True)
     (folder / "captions.jsonl").write_text(lines + (clips / "captions.jsonl").read_text())
 
@@ -94,11 +94,11 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        toyworld.render(folder / "clips", options.more, seed=0)
+        world.render(folder / "clips", options.more, seed=0)
         captions = [json.loads(line) for line in (folder / "clips" / "captions.jsonl").read_text().splitlines()]
         clips = {row["video"]: folder / "clips" / "videos" / row["video"] for row in captions}
         texts = {video: [row["caption"] for row in captions if row["video"] == video] for video in clips}
-        toyclip.train(clips, texts, folder / "clip.pt", steps=1, seed=0)
+        clip.train(clips, texts, folder / "clip.pt", steps=1, seed=0)
         runs = {}
         for run, synthetic in (("appended", options.videos), ("alone", 0)):
             lay_out(folder / run, folder / "clips", synthetic)

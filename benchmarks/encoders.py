@@ -18,8 +18,8 @@ from stores import medians
 from torch.nn import functional as F
 
 from extract.device import resolve
-from extract.encoder import normalize
-from extract.openai_clip import MEAN, STD, ClipEncoder, clip
+from extract.encoders.encoder import normalize
+from extract.encoders.openai_clip import MEAN, STD, ClipEncoder, clip
 
 CAPTIONS = Path(__file__).parents[1].parent / "shared" / "data" / "msrvtt" / "val.json"
 FRAMES, TEXTS = 32, 512

@@ -26,7 +26,11 @@ from frames import CLIPS, COUNT
 from PIL import Image
 
 import tasks
-from extract import encoders, extraction, frames, openai_clip, shards
+from extract import features as extraction
+from extract.encoders import load as encoders
+from extract.encoders import openai_clip
+from extract.shards import shard as shards
+from extract.video import frames
 from pipeline import runlog
 from pipeline.config import load
 from pipeline.experiment import Experiment

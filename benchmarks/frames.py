@@ -26,11 +26,12 @@ from types import SimpleNamespace
 import av
 import imageio_ffmpeg
 
-from extract import extraction, frames
+from extract import features
 from extract.config import DecodeConfig, EncoderConfig
-from extract.decode import decode
-from extract.preprocess import resize_crop
-from extract.probe import Prober
+from extract.video import frames
+from extract.video.decode import decode
+from extract.video.probe import Prober
+from extract.video.resize import resize_crop
 
 CLIPS = Path(__file__).parents[1].parent / "shared" / "data" / "msrvtt" / "videos"
 COUNT = 20
@@ -44,7 +45,7 @@ def to_nothing(clips: list[Path]) -> None:
 
 
 def before_resizing(clips: list[Path]) -> None:
-    """Probe, choose and decode, as `extract.frames.read` does."""
+    """Probe, choose and decode, as `extract.video.frames.read` does."""
     with Prober(60, 1 << 26) as prober:
         for clip in clips:
             stream = prober(clip)
@@ -58,7 +59,7 @@ def in_a_shard(clips: list[Path]) -> None:
     config = SimpleNamespace(decode=DecodeConfig(frames=COUNT), encoder=EncoderConfig())
     with tempfile.TemporaryDirectory() as folder:
         shard = Path(folder) / "frames.h5"
-        made = extraction.decode_shard(shard, config, key="0" * 64, spec={}, items=items, videos=clips[0].parent)
+        made = features.decode_shard(shard, config, key="0" * 64, spec={}, items=items, videos=clips[0].parent)
     assert len(made["digests"]) == len(clips)
 
 
@@ -69,7 +70,7 @@ def digest_of(clip: Path) -> str:
 
 
 def resized(clips: list[Path]) -> None:
-    """`extract.frames.read`: decoded, resized and cropped."""
+    """`extract.video.frames.read`: decoded, resized and cropped."""
     settings = {"sampling": "uniform", "frames": COUNT, "fps": 1.0, "placement": "centres", "square_pixels": True}
     with Prober(60, 1 << 26) as prober:
         for clip in clips:

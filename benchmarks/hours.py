@@ -25,7 +25,7 @@ from encoders import random_clip
 from frames import CLIPS, COUNT, in_a_shard
 from stores import medians
 
-from extract import encoders
+from extract.encoders import load
 from model.config import AspectsConfig, DecoderConfig, FusionConfig, GenerateConfig, TrainConfig, Vis2TextConfig
 from model.generation import search
 from model.training import Trainer
@@ -59,7 +59,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         torch.save(random_clip().half().state_dict(), Path(folder, "clip.pt"))
-        clip = encoders.load(Path(folder, "clip.pt"))
+        clip = load.load(Path(folder, "clip.pt"))
     frames = np.random.default_rng(0).integers(0, 256, (32, 224, 224, 3), np.uint8)
     table, words = training.data(TRAINED)
     texts = [" ".join(random.Random(number).choices(WORDS, k=9)) for number in range(512)]

@@ -28,8 +28,9 @@ def one(folder: Path, stage: str, count: int) -> None:
     """Write one shard and print its peak."""
     import torch
 
-    from extract import extraction, openai_clip
+    from extract import features
     from extract.config import DecodeConfig, EncoderConfig
+    from extract.encoders import openai_clip
 
     clips = sorted(CLIPS.glob("*.mp4"))
     videos = folder / f"videos{count}"
@@ -46,14 +47,14 @@ def one(folder: Path, stage: str, count: int) -> None:
     config = SimpleNamespace(decode=DecodeConfig(), encoder=EncoderConfig(weights=str(weights), device="cpu"))
     frames = folder / f"frames{count}.h5"
     shard = {"key": "0" * 64, "spec": {}, "items": items, "videos": videos}
-    extraction.load_encoder(str(weights), None, "cpu", "auto").encode_text(["warm up"])
+    features.load_encoder(str(weights), None, "cpu", "auto").encode_text(["warm up"])
     before = peak()
     if stage == "decode":
-        extraction.decode_shard(frames, config, **shard)
+        features.decode_shard(frames, config, **shard)
     else:
         have = SimpleNamespace(rows=dict.fromkeys(digests, frames), failures={})
         place = folder / f"features{count}.h5"
-        extraction.embed_frames_shard(place, config, before=have, checkpoint=(str(weights), None), **shard)
+        features.embed_frames_shard(place, config, before=have, checkpoint=(str(weights), None), **shard)
     print(f"{stage} {count} videos: {peak() - before:.0f} MB")
 
 

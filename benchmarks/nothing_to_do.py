@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import tasks
-from extract import shard_writer
+from extract.shards import writer
 from pipeline import publish
 from pipeline.config import load
 from pipeline.experiment import Experiment
@@ -95,7 +95,7 @@ def fill(gather: Gather, width: int = 4) -> None:
 
         def write(path: Path, key: str, pack: list = pack) -> dict:
             rows = [np.zeros((1, width), np.float16)] * len(pack)
-            info = shard_writer.write(path, items=pack, arrays=rows, times=None, spec=gather.store.spec, key=key)
+            info = writer.write(path, items=pack, arrays=rows, times=None, spec=gather.store.spec, key=key)
             digests = [digest for _, digest in pack]
             return {"digests": digests, "failures": [], "content": info.content, "provenance": {}}
 

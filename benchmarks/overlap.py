@@ -66,7 +66,7 @@ def embed(path: Path, config: Any, **named: Any) -> dict:
     """The real function with the stand-in."""
     import numpy as np  # as in the pipeline, processes import what they need when they need it
 
-    from extract import extraction
+    from extract import features
 
     def encode(frames: np.ndarray) -> np.ndarray:
         time.sleep(float(os.environ[SLEEP]) * len(frames))
@@ -74,8 +74,8 @@ def embed(path: Path, config: Any, **named: Any) -> dict:
 
     geometry = SimpleNamespace(check=lambda *_: None)
     encoder = SimpleNamespace(width=512, computed="asleep", geometry=geometry, encode=encode)
-    extraction.load_encoder = lambda *_: encoder
-    return extraction.embed_frames_shard(path, config, **named)
+    features.load_encoder = lambda *_: encoder
+    return features.embed_frames_shard(path, config, **named)
 
 
 def lay_out(folder: Path, packs: int, videos: int) -> None:

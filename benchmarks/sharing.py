@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 import tasks
-from extract import shard_writer
-from extract.verify import check_arrived
+from extract.shards import writer
+from extract.shards.checks import check_arrived
 from pipeline import sharing
 from pipeline.config import load
 from pipeline.experiment import Experiment
@@ -48,7 +48,7 @@ def fill(store: Store, shards: int, megabytes: int) -> None:
         values = [rng.random((rows, WIDTH), np.float32).astype(np.float16) for _ in items]
 
         def write(path: Path, key: str, items: list = items, values: list = values) -> dict:
-            info = shard_writer.write(path, items=items, arrays=values, times=None, spec=store.spec, key=key)
+            info = writer.write(path, items=items, arrays=values, times=None, spec=store.spec, key=key)
             return {"digests": [d for _, d in items], "failures": [], "content": info.content, "provenance": {}}
 
         store.publish_shard(items, 0, write, {})

@@ -24,15 +24,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from extract import open_store, shard_writer
-from extract.store import FeatureStore
+from extract import open_store
+from extract.shards import writer
+from extract.shards.store import FeatureStore
 from pipeline.stores import Store
 
 ROWS, WIDTH, SHARD = 20, 512, 128
 OPEN = """
 import sys, time
 import h5py, json, numpy
-from extract.store import FeatureStore
+from extract.shards.store import FeatureStore
 started = time.perf_counter()
 FeatureStore(sys.argv[1])["video77"]
 print(1000 * (time.perf_counter() - started))
@@ -51,7 +52,7 @@ def make(folder: Path, videos: int) -> tuple[Path, Path]:
         rows = list(values[start * ROWS : (start + len(pack)) * ROWS].reshape(len(pack), ROWS, WIDTH))
 
         def write(path: Path, key: str, pack: list = pack, rows: list = rows) -> dict:
-            info = shard_writer.write(path, items=pack, arrays=rows, times=None, spec=spec, key=key)
+            info = writer.write(path, items=pack, arrays=rows, times=None, spec=spec, key=key)
             return {"digests": [d for _, d in pack], "failures": [], "content": info.content, "provenance": {}}
 
         store.publish_shard(pack, 0, write, {})

@@ -25,7 +25,7 @@ from stores import medians
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from extract.table import Video
+from extract.corpus.table import Video
 from model.batches import Batch, TrainingData
 from model.config import ASPECTS, AspectsConfig, DecoderConfig, FusionConfig, TrainConfig, Vis2TextConfig
 from model.training import Trainer

@@ -2,7 +2,7 @@
 
     python benchmarks/verifying.py [--shards 16] [--megabytes 128] [--rounds 5]
 
-- speed of `pipeline.verify.verify` with `extract.verify.check_shard`, in this process, over that of `sha256sum`
+- speed of `pipeline.verify.verify` with `extract.shards.checks.check_shard`, in this process, over that of `sha256sum`
 - … over that of `hashlib` in one thread, which may have the processor's own instructions for SHA-256 where the
   `sha256sum` at hand has not
 The sides take turns; medians of the rounds. Files are in the system's cache on all sides.
@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from stores import medians
 
-from extract import shard_writer
-from extract.verify import check_shard
+from extract.shards import writer
+from extract.shards.checks import check_shard
 from pipeline.stores import Store
 from pipeline.verify import verify
 
@@ -37,7 +37,7 @@ def make(folder: Path, shards: int, megabytes: int) -> Store:
         items = [(name, hashlib.sha256(name.encode()).hexdigest()) for name in names]
 
         def write(path: Path, key: str, items: list = items, rows: np.ndarray = rows) -> dict:
-            info = shard_writer.write(path, items=items, arrays=list(rows), times=None, spec=SPEC, key=key)
+            info = writer.write(path, items=items, arrays=list(rows), times=None, spec=SPEC, key=key)
             return {"digests": [d for _, d in items], "failures": [], "content": info.content, "provenance": {}}
 
         store.publish_shard(items, 0, write, {})

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import os
 
-    from extract.store import FeatureStore
+    from extract.shards.store import FeatureStore
 
 
 def open_store(path: str | os.PathLike) -> FeatureStore:
     """Open a feature store's folder, or a single shard, for reading; see `FeatureStore`."""
-    from extract.store import FeatureStore  # who only reads a config needs no HDF5
+    from extract.shards.store import FeatureStore  # who only reads a config needs no HDF5
 
     return FeatureStore(path)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from extract import splits
+from extract.corpus.table import dump_json
 from extract.device import resolve
-from extract.table import dump_json
+from extract.shards import split
 from model import checkpoints, generation
 
 
@@ -26,7 +26,7 @@ def make(folder: Path, config: Any, *, model: Path, videos: Path, rows: Mapping[
     """
     where = resolve(config.train.device, "fp32").device
     captioner, vocabulary = checkpoints.load(model, where)
-    table, features = splits.load(videos, rows)
+    table, features = split.load(videos, rows)
     if not table:
         raise ValueError("the split has no videos to caption: choose another score.split, or give it videos")
     captions = generation.caption(

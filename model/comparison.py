@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from extract.table import load_json
+from extract.corpus.table import load_json
 from model.bootstrap import VideoScores, intervals, resampled
 from model.config import METRICS
 

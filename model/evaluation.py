@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from extract.table import dump_json, load_json
+from extract.corpus.table import dump_json, load_json
 from model.bootstrap import intervals, resampled
 from model.config import ASPECTS
 from model.controls import from_templates, told_right

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from extract import splits, store
-from extract.table import caption_items
+from extract.corpus.table import caption_items
+from extract.shards import split, store
 from model.batches import TrainingData
 from model.cider import CiderScorer
 from model.training import TrainingConfig, train
@@ -43,8 +43,8 @@ def make(
         vocabulary: vocabulary.json.
     """
     words = Vocabulary.load(vocabulary)
-    videos, features = splits.load(videos_train, rows_train, captions_train, aspects_train)
-    val, val_features = splits.load(videos_val, rows_val, captions_val)
+    videos, features = split.load(videos_train, rows_train, captions_train, aspects_train)
+    val, val_features = split.load(videos_val, rows_val, captions_val)
     captions = caption_items({video.id: video.captions for video in videos})
     texts = store.gather(sorted(set(rows_text.values())), [digest for _, digest in captions])
     if len(texts.values) != len(captions) or (np.diff(texts.offsets) != 1).any():

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from extract import shards
+from extract.corpus.video_files import VIDEO_SUFFIXES
 from extract.device import resolve
-from extract.video_files import VIDEO_SUFFIXES
+from extract.shards import shard
 from model import checkpoints, generation
 from model.strips import strips
 
@@ -28,7 +28,7 @@ class Rows(NamedTuple):
 
 
 class Embed(Protocol):
-    """Writes the feature shard of some videos, as `extract.extraction.embed_frames_shard`."""
+    """Writes the feature shard of some videos, as `extract.features.embed_frames_shard`."""
 
     def __call__(self, path: Path, *, items: list[tuple[str, str]], part: str, videos: Path) -> dict: ...
 
@@ -43,8 +43,8 @@ def read_rows(places: Mapping[str, Path], warn: Callable[[str], object]) -> dict
     found: dict[str, Rows] = {}
     for place in sorted(set(places.values())):
         try:
-            held = shards.read(place)
-        except (shards.DamagedShard, FileNotFoundError) as error:
+            held = shard.read(place)
+        except (shard.DamagedShard, FileNotFoundError) as error:
             warn(f"{error}; its videos are decoded here")
             continue
         numbers = {digest: number for number, digest in enumerate(held.digests)}
@@ -62,7 +62,7 @@ def make_rows(files: Mapping[str, Path], embed: Embed, size: int) -> tuple[dict[
         embed: makes a shard of features.
         size: videos at once.
     """
-    from extract.extraction import SourceChanged  # who needs no encoder need not wait for its code
+    from extract.features import SourceChanged  # who needs no encoder need not wait for its code
 
     made: dict[str, Rows] = {}
     failed: dict[str, str] = {}
@@ -143,7 +143,7 @@ class Writer:
         written = generation.caption(
             self.captioner,
             self.vocabulary,
-            shards.Features(
+            shard.Features(
                 np.concatenate([of.values for of in rows]), offsets, np.concatenate([of.times for of in rows])
             ),
             names,

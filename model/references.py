@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from extract.table import dump_json, load_json
+from extract.corpus.table import dump_json, load_json
 from model.cider import tokenized
 from model.config import ASPECTS
 from model.paraphrases import write_subset

@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from extract.table import load_json
+from extract.corpus.table import load_json
 from model.config import ASPECTS, METRICS
 from model.curves import picture, read
 from model.tables import Table

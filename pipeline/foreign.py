@@ -64,7 +64,7 @@ class ForeignPack(Pack):
 
 
 def newest(manifests: Iterable[dict]) -> dict[str, str]:
-    """Digest of each id's newest rows, as `extract.store.FeatureStore` has it."""
+    """Digest of each id's newest rows, as `extract.shards.store.FeatureStore` has it."""
     found: dict[str, tuple[float, str]] = {}
     for manifest in manifests:
         for name, source in _pairs(manifest):

@@ -22,15 +22,15 @@ from pipeline.reasons import differences, sentence
 from pipeline.stores import Index, Store
 
 Check = Callable[[Path, dict, dict], list[str]]
-"""What is wrong with a shard's file, given its manifest and spec, as `extract.verify.check_shard`."""
+"""What is wrong with a shard's file, given its manifest and spec, as `extract.shards.checks.check_shard`."""
 Differs = Callable[[Path, Path, str], str | None]
-"""How an item's rows (its digest) in one shard differ from those in another, as `extract.verify.differs`."""
+"""How an item's rows (its digest) in one shard differ from those in another, as `extract.shards.checks.differs`."""
 MOST_THREADS = 8
 """Threads that check shards: each holds a piece of one."""
 
 
 class Deviation(Protocol):
-    """How far an item's rows in one shard are from those in another, as `extract.verify.Deviation`; as text, too."""
+    """How far an item's rows in two shards are apart, as `extract.shards.checks.Deviation`; as text, too."""
 
     wrong: str | None
     """What is more than the contract allows."""
@@ -41,7 +41,7 @@ class Deviation(Protocol):
 
 
 Measure = Callable[[Path, Path, str], Deviation | None]
-"""The deviation of an item (its digest) in two shards; None if they are equal. See `extract.verify.measurer`."""
+"""The deviation of an item (its digest) in two shards; None if they are equal. See `extract.shards.checks.measurer`."""
 
 
 @dataclass

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 import tasks
-from extract import shard_writer, shards
-from extract.verify import check_arrived
+from extract.shards import shard, writer
+from extract.shards.checks import check_arrived
 from pipeline import sharing
 from pipeline.artifacts import Artifacts
 from pipeline.config import load
@@ -50,7 +50,7 @@ def add(store: Store, numbers: Iterable[int], seed: int = 0, failed: Iterable[in
     arrays = [rows_of(number, seed) for number in numbers]
 
     def write(path: Path, key: str) -> dict:
-        info = shard_writer.write(path, items=items, arrays=arrays, times=None, spec=store.spec, key=key)
+        info = writer.write(path, items=items, arrays=arrays, times=None, spec=store.spec, key=key)
         failures = [{"id": name, "digest": digest, "reason": "it is cut short"} for name, digest in bad]
         digests = [digest for _, digest in items]
         return {"digests": digests, "failures": failures, "content": info.content, "provenance": {}}
@@ -62,7 +62,7 @@ def rows_in(store: Store) -> dict[str, bytes]:
     """Every item's rows by id, as a pipeline would read them, digests checked."""
     found = {}
     for path in sorted(set(store.index().rows.values())):
-        features = shards.read(path)
+        features = shard.read(path)
         found |= {
             name: features[number].tobytes()
             for number, (name, digest) in enumerate(zip(features.ids, features.digests, strict=True))

@@ -16,8 +16,8 @@ from PIL import Image
 import tasks
 import videocap
 import videocap_caption
-from extract import shards
-from extract.extraction import SourceChanged
+from extract.features import SourceChanged
+from extract.shards import shard
 from model.own_videos import make_rows, read_rows
 from videocap_caption import CaptionedVideo, VideoCaptioner
 
@@ -147,7 +147,7 @@ def run(artifacts: Path, *arguments: str, cwd: Path | None = None) -> subprocess
 
 @pytest.mark.slow
 def test_known_videos_get_the_captions_of_the_pipeline_and_no_encoder_is_loaded(artifacts, monkeypatch):
-    monkeypatch.setattr("extract.extraction.load_encoder", lambda *_: pytest.fail("an encoder was loaded"))
+    monkeypatch.setattr("extract.features.load_encoder", lambda *_: pytest.fail("an encoder was loaded"))
     expected, files, before = said(artifacts), clips(artifacts), listing(artifacts)
     found = VideoCaptioner(tasks.DEFAULT_CONFIG, SOME)([files[name] for name in expected])
     assert [{"caption": one.caption, **one.aspects} for one in found] == list(expected.values())
@@ -189,7 +189,7 @@ def test_rows_that_are_made_are_those_that_the_store_would_hold(artifacts):
 
 
 def items(path: Path) -> list[tuple[str, str]]:
-    held = shards.read(path)
+    held = shard.read(path)
     return list(zip(held.ids, held.digests, strict=True))
 
 

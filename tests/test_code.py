@@ -60,7 +60,7 @@ def project(tmp_path_factory) -> Project:
 
 
 def test_words_for_people_change_nothing(project):
-    for file in ("model/captioning.py", "extract/frames.py", "extract/extraction.py"):
+    for file in ("model/captioning.py", "extract/video/frames.py", "extract/features.py"):
         project.edit(file, '"""', '"""Other words. ')
         project.edit(file, "\nfrom ", "\n# a comment\nfrom ")
     run = project.run()
@@ -87,14 +87,14 @@ def test_a_new_class_of_config_runs_nothing(project):
 
 
 def test_an_edited_helper_in_another_package_counts_too(project):
-    project.edit("extract/splits.py", "\nfrom extract", "\nNEW = 1\nfrom extract")
+    project.edit("extract/shards/split.py", "\nfrom extract", "\nNEW = 1\nfrom extract")
     assert {"Train", "Caption"} <= project.run().ran()
-    project.edit("extract/splits.py", "NEW = 1\n", "")
+    project.edit("extract/shards/split.py", "NEW = 1\n", "")
     assert project.run().ran() == set()
 
 
 def test_an_edit_of_extraction_reruns_nothing_and_is_told_until_the_version_is_raised(project):
-    project.edit("extract/frames.py", "\nimport ", "\nNEW = 1\nimport ")
+    project.edit("extract/video/frames.py", "\nimport ", "\nNEW = 1\nimport ")
     run = project.run()
     assert run.ran() == set()
     for output in (run.output, project.status()):
@@ -113,7 +113,7 @@ def test_an_edit_of_extraction_reruns_nothing_and_is_told_until_the_version_is_r
 
 def test_the_user_may_have_all_code_count_or_none(project):
     assert project.run("pipeline.code=strict").ran() >= {"Corpus", "DecodeShard", "Train"}
-    project.edit("extract/frames.py", "NEW = 1", "NEW = 2")
+    project.edit("extract/video/frames.py", "NEW = 1", "NEW = 2")
     assert "DecodeShard" in project.run("pipeline.code=strict").ran()
     assert "Train" in project.run("pipeline.code=version").ran()
     project.edit("model/generation.py", "\nimport ", "\nNEW = 3\nimport ")

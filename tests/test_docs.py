@@ -21,8 +21,8 @@ from pydantic import create_model
 
 import tasks
 import videocap
-from extract import shard_writer
 from extract.config import Section, What
+from extract.shards import writer
 from pipeline.config import fields, parse_override
 from pipeline.keys import canonical
 from pipeline.stores import Store
@@ -237,7 +237,7 @@ def test_the_content_digest_of_a_real_shard_is_that_of_the_page(documented_diges
     arrays = [draw.integers(0, 255, (rows, *row_shape), np.uint8) for _, rows in zip(items, (5000, 0, 2), strict=False)]
     if row_shape == (16,):
         arrays = [array.astype(np.float32) for array in arrays]
-    info = shard_writer.write(
+    info = writer.write(
         tmp_path / "a.h5", items=items, arrays=arrays, times=[np.arange(len(a)) for a in arrays], spec={}, key="0" * 64
     )
     assert documented_digest(tmp_path / "a.h5") == info.content
@@ -248,7 +248,7 @@ def test_a_published_store_is_as_the_page_says(documented_digest, tmp_path):
     held, failed = ITEMS[:2], ITEMS[2]
 
     def write(path, key):
-        info = shard_writer.write(path, items=held, arrays=[np.ones((3, 4))] * 2, times=None, spec=spec, key=key)
+        info = writer.write(path, items=held, arrays=[np.ones((3, 4))] * 2, times=None, spec=spec, key=key)
         failure = {"id": failed[0], "digest": failed[1], "reason": "no frames"}
         return {"digests": [d for _, d in held], "failures": [failure], "content": info.content, "provenance": {}}
 

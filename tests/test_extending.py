@@ -96,12 +96,12 @@ def test_an_encoder_is_added_as_the_page_says(tmp_path):
 import json
 import numpy as np, torch, torchvision
 from extract.config import EncoderConfig
-from extract import convnext, encoder, encoders
+from extract.encoders import convnext, encoder, load
 geometry = {"pixels": 224, "resize": 236, "interpolation": "bilinear"}
 print(json.dumps(EncoderConfig(weights="ConvNeXt-Tiny", **geometry).weights))
 model = torchvision.models.convnext_tiny().eval()
 torch.save(model.state_dict(), "convnext.pth")
-loaded = encoders.load("convnext.pth", "cpu", "fp32")
+loaded = load.load("convnext.pth", "cpu", "fp32")
 frames = np.random.default_rng(0).integers(0, 255, (2, 224, 224, 3), np.uint8)
 ours = torch.from_numpy(loaded.encode(frames))
 model.classifier[2] = torch.nn.Identity()
@@ -123,7 +123,7 @@ def test_a_kind_of_dataset_is_added_as_the_page_says(tmp_path):
         """
 import json
 from extract.config import DataConfig
-from extract import corpus
+from extract.corpus import corpus
 def read(file):
     data = DataConfig(kind="tsv", videos=".", annotations=file)
     return corpus.read(data, {"a.mp4": "0" * 64, "b.mp4": "1" * 64})[0]

@@ -18,8 +18,12 @@ import pytest
 from weights import save_random
 
 import tasks
-from extract import corpus, extraction, shards, toyclip, toyworld
+from extract import features as extraction
 from extract.config import DataConfig, DecodeConfig, EncoderConfig, ToyClipConfig, ToyWorldConfig
+from extract.corpus import corpus
+from extract.shards import shard as shards
+from extract.toy import clip as toyclip
+from extract.toy import world as toyworld
 from pipeline.config import load
 from pipeline.experiment import Experiment
 

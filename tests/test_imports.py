@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "videocap_table": {"videocap_config", "pipeline", "extract", "model"},
 }
 FILES = sorted(
-    [*ROOT.glob("*.py"), *(path for name in ("pipeline", "extract", "model") for path in (ROOT / name).glob("*.py"))]
+    [*ROOT.glob("*.py"), *(path for name in ("pipeline", "extract", "model") for path in (ROOT / name).rglob("*.py"))]
 )
 
 

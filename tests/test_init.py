@@ -10,8 +10,8 @@ from sources import msrvtt_file
 
 import tasks
 import videocap
-from extract import corpus
-from extract.video_files import find_videos
+from extract.corpus import corpus
+from extract.corpus.video_files import find_videos
 from pipeline.config import load
 
 NAMES = [f"video{number}" for number in range(12)]

@@ -7,7 +7,7 @@ import pytest
 from luigi_runs import FOLDER, TINY, foretold, luigi, status
 
 import tasks
-from extract.exchange import write_shard
+from extract.shards.exchange import write_shard
 from pipeline import foreign
 from pipeline.artifacts import Artifacts
 from pipeline.config import fields, load

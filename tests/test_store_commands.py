@@ -12,8 +12,9 @@ from weights import save_random
 
 import tasks
 import videocap
-from extract import extraction, shard_writer, shards
-from extract.exchange import item_digest, write_shard
+from extract import features as extraction
+from extract.shards import shard, writer
+from extract.shards.exchange import item_digest, write_shard
 from pipeline.config import load
 from pipeline.experiment import Experiment
 from pipeline.keys import file_digest
@@ -72,17 +73,15 @@ def forge(place: Path, what: str, make) -> None:
     store = store_of(place, what)
     for name, manifest in store.manifests().items():
         payload = store.folder / manifest["payload"]
-        true = shards.read(payload)
+        true = shard.read(payload)
         items = list(zip(true.ids, true.digests, strict=True))
         make(place / "lie.h5", items)
-        lie = shards.read(place / "lie.h5")
+        lie = shard.read(place / "lie.h5")
         assert lie.digests == true.digests
         for path in (place / "lie.h5", payload):
             path.unlink()
         times = [true.times[start:end] for start, end in zip(true.offsets, true.offsets[1:], strict=False)]
-        info = shard_writer.write(
-            payload, items=items, arrays=list(lie), times=times, spec=store.spec, key=manifest["key"]
-        )
+        info = writer.write(payload, items=items, arrays=list(lie), times=times, spec=store.spec, key=manifest["key"])
         manifest |= {"content": info.content, "sha256": file_digest(payload), "size": payload.stat().st_size}
         (store.folder / name).write_text(json.dumps(manifest))
 
@@ -104,13 +103,13 @@ def in_bgr(place: Path, what: str):
 
     def make(path: Path, items: list) -> None:
         decode(path, items)
-        frames = shards.read(path)
+        frames = shard.read(path)
         path.unlink()
         arrays = [rows[..., [2, 1, 0]] for rows in frames]
         if what == "features":
             encoder = extraction.load_encoder(str(place / "clip.pt"), None, "cpu", "fp32")
             arrays = [encoder.encode(rows) for rows in arrays]
-        shard_writer.write(path, items=items, arrays=arrays, times=None, spec={}, key="")
+        writer.write(path, items=items, arrays=arrays, times=None, spec={}, key="")
 
     return make
 
@@ -232,7 +231,7 @@ def test_stores_of_another_spec_are_not_recomputed_and_the_difference_is_told(pl
 def test_rows_made_elsewhere_are_checked_but_not_recomputed(place, capsys):
     spec = {"stage": "ForeignShard", "config": {}, "inputs": {}, "from": "somebody"}
     store = Store(place / "artifacts" / "stores" / "ForeignShard-0123456789abcdef", spec)
-    true = shards.read(next(store_of(place, "features").folder.glob("*.h5")))
+    true = shard.read(next(store_of(place, "features").folder.glob("*.h5")))
     items = [(name, item_digest(name, true[number])) for number, name in enumerate(true.ids)]
     store.publish_shard(items, 0, lambda path, key: write_shard(path, key, spec, items, list(true)), {})
     assert command(place, "verify", "--recompute", "1") == 0

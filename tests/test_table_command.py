@@ -8,7 +8,7 @@ import pytest
 from luigi_runs import TINY, kill_once_in_each, luigi
 
 import tasks
-from extract.exchange import write_shard
+from extract.shards.exchange import write_shard
 from model.tables import Table
 from pipeline import foreign
 from pipeline.artifacts import Artifacts

@@ -21,8 +21,8 @@ from weights import save_random
 
 import tasks
 import videocap
-from extract import shard_writer
-from extract.verify import check_arrived
+from extract.shards import writer
+from extract.shards.checks import check_arrived
 from pipeline import sharing
 from pipeline.config import load
 from pipeline.experiment import Experiment
@@ -48,9 +48,11 @@ min_count = 1
 shard_size = 3
 """
 # what a process must not do is not there to be imported
-IMPOSSIBLE = (
-    "import sys\nfor name in ('extraction', 'decode', 'encoders'):\n    sys.modules[f'extract.{name}'] = None\n"
-)
+IMPOSSIBLE = """
+import sys
+for name in ("features", "video.decode", "encoders.load"):
+    sys.modules[f"extract.{name}"] = None
+"""
 
 
 class Person:
@@ -257,7 +259,7 @@ def publish_rows(store: Store, arrays: dict[int, np.ndarray]) -> None:
     items = [(f"large{number}", f"{number:064x}") for number in arrays]
 
     def write(path: Path, key: str) -> dict:
-        info = shard_writer.write(path, items=items, arrays=list(arrays.values()), times=None, spec=store.spec, key=key)
+        info = writer.write(path, items=items, arrays=list(arrays.values()), times=None, spec=store.spec, key=key)
         digests = [digest for _, digest in items]
         return {"digests": digests, "failures": [], "content": info.content, "provenance": {}}
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import msrvtt_file
 
-from extract.annotation_files import clean, read
-from extract.findings import sentence
-from extract.table import CorpusError
+from extract.corpus.annotations import clean, read
+from extract.corpus.left_out import sentence
+from extract.corpus.table import CorpusError
 
 CAPTIONS = st.sampled_from(["a man runs", "a man jogs", "a dog"])
 TWICE = "captions given more than once, counted once"

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from extract.annotation_files import Entry
-from extract.commonsense import add_commonsense
-from extract.findings import Findings
-from extract.table import CorpusError
+from extract.corpus.annotations import Entry
+from extract.corpus.commonsense import add_commonsense
+from extract.corpus.left_out import Findings
+from extract.corpus.table import CorpusError
 
 CAPTION = {
     "final_caption": ["a", "man", "cooks"],

@@ -16,9 +16,9 @@ from weights import random_state, save_random
 
 from extract.config import OPENAI_MODELS, EncoderConfig
 from extract.device import cpu_multiplies_bf16, resolve
-from extract.encoder import normalize
-from extract.encoders import load, read_state
-from extract.openai_clip import MEAN, STD, build, clip
+from extract.encoders.encoder import normalize
+from extract.encoders.load import load, read_state
+from extract.encoders.openai_clip import MEAN, STD, build, clip
 
 TINY = ["tiny", "tiny ResNet"]
 FULL = [pytest.param(name, marks=pytest.mark.slow) for name in ("ViT-B/16", "ViT-B/32", "RN50")]

@@ -11,8 +11,10 @@ from luigi_runs import FOLDER
 from weights import random_resnet, save_random
 
 import tasks
-from extract import encoders, extraction, shards
+from extract import features as extraction
 from extract.config import DecodeConfig, EncoderConfig
+from extract.encoders import load as encoders
+from extract.shards import shard
 from pipeline.config import load
 from pipeline.experiment import Experiment
 
@@ -72,7 +74,7 @@ def test_good_videos_are_written_and_the_damaged_one_is_listed_with_its_reason(c
     assert written["digests"] == [digest for _, digest in items[:3]]
     assert [failure["id"] for failure in written["failures"]] == ["video9999"]
     assert "is damaged" in written["failures"][0]["reason"]
-    frames = shards.read(path)
+    frames = shard.read(path)
     assert frames.values.shape == (15, 32, 32, 3)
     assert frames.ids == ("video7010", "video7013", "video8133")
     assert "ffmpeg" in written["provenance"]
@@ -85,7 +87,7 @@ def test_features_do_not_depend_on_where_batches_end(clips, decoded, checkpoint,
     out = tmp_path / "features.h5"
     result = extraction.embed_frames_shard(out, config(batch_size=batch_size), before=have, **call(clips, checkpoint))
     assert result["failures"] == written["failures"]
-    features, frames = shards.read(out), shards.read(path)
+    features, frames = shard.read(out), shard.read(path)
     encoder = encoders.load(checkpoint[0], "cpu", "fp32")
     for item in range(3):
         np.testing.assert_allclose(features[item], encoder.encode(frames[item]), atol=2e-3)
@@ -127,11 +129,11 @@ def test_a_resnet_embeds_what_is_decoded_for_it_and_nothing_else(clips, tmp_path
     arguments = call(clips, checkpoint) | {"items": clips[1][:1], "before": index()}
     written = extraction.embed_frames_shard(tmp_path / "features.h5", config(**takes), **arguments)
     assert written["provenance"]["computed"].endswith("fp32")
-    features = shards.read(tmp_path / "features.h5").values
+    features = shard.read(tmp_path / "features.h5").values
     extraction.decode_shard(
         tmp_path / "frames.h5", config(**takes), key=KEY, spec={}, items=clips[1][:1], videos=clips[0]
     )
-    expected = encoders.load(path, "cpu", "fp32").encode(np.asarray(shards.read(tmp_path / "frames.h5").values))
+    expected = encoders.load(path, "cpu", "fp32").encode(np.asarray(shard.read(tmp_path / "frames.h5").values))
     assert features.shape == expected.shape == (5, 2048)
     np.testing.assert_allclose(features, expected, atol=5e-3)
     with pytest.raises(ValueError, match=r"takes 256 pixels before the crop, not 224: set encoder\.resize=256"):
@@ -150,7 +152,7 @@ def test_a_compiled_encoder_is_on_the_record(clips, decoded, checkpoint, tmp_pat
         for on in (False, True)
     )
     assert (eager["provenance"]["computed"], compiled["provenance"]["computed"]) == ("cpu fp32", "cpu fp32 compiled")
-    ours, expected = (np.asarray(shards.read(tmp_path / f"{on}.h5").values) for on in (True, False))
+    ours, expected = (np.asarray(shard.read(tmp_path / f"{on}.h5").values) for on in (True, False))
     np.testing.assert_allclose(ours, expected, atol=2e-3)
 
 
@@ -160,7 +162,7 @@ def test_captions_are_embedded_one_row_each(checkpoint, tmp_path):
     extraction.embed_captions_shard(
         tmp_path / "captions.h5", config(batch_size=2), key=KEY, spec={}, items=items, checkpoint=checkpoint
     )
-    features = shards.read(tmp_path / "captions.h5")
+    features = shard.read(tmp_path / "captions.h5")
     assert features.ids == tuple(texts)
     expected = encoders.load(checkpoint[0], "cpu", "fp32").encode_text(texts)
     np.testing.assert_allclose(features.values, expected, atol=2e-3)

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_shards import SPEC, sha, some_items, some_rows, write_some
 
-from extract import open_store, shard_writer, shards
-from extract.shards import DamagedShard
+from extract import open_store
+from extract.shards import shard, writer
+from extract.shards.shard import DamagedShard
 from pipeline.stores import Store
 
 # -- memory
@@ -57,8 +58,8 @@ HUGE = {
 }
 LITTLE = """
 import json, resource, sys, warnings
-from extract import open_store, shards
-from extract.shards import Shard
+from extract import open_store
+from extract.shards.shard import Shard
 
 sys.addaudithook(lambda event, _: event.startswith("pickle") and sys.exit("something was unpickled"))
 held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
@@ -95,7 +96,7 @@ def test_what_claims_terabytes_takes_little_memory(tmp_path):
 def test_what_is_written_is_within_the_limits_or_refused(tmp_path, monkeypatch):
     for name, reason in (("MOST_ROW", "a row claims"), ("MOST_TABLES", "claim"), ("MOST_BESIDE", "of no dataset")):
         with monkeypatch.context() as patch:
-            patch.setattr(shards, name, 10)
+            patch.setattr(shard, name, 10)
             with pytest.raises(DamagedShard, match=reason):
                 write_some(tmp_path / "s.h5")
         assert not list(tmp_path.iterdir())
@@ -121,7 +122,7 @@ def publish(folder: Path, seed: int) -> dict[str, tuple[np.ndarray, np.ndarray]]
         times = [np.arange(len(array), dtype=np.float32) for array in rows]
 
         def write(path: Path, key: str, items=items, rows=rows, times=times) -> dict:
-            info = shard_writer.write(path, items=items, arrays=rows, times=times, spec=STORE, key=key)
+            info = writer.write(path, items=items, arrays=rows, times=times, spec=STORE, key=key)
             failures = [{"id": "bad", "digest": sha(f"bad {key}"), "reason": "it is damaged"}]
             return {"digests": [d for _, d in items], "failures": failures, "content": info.content, "provenance": {}}
 

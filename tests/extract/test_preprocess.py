@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from extract.encoder import normalize
-from extract.openai_clip import MEAN, STD, clip
-from extract.preprocess import resize_crop, scaled_size
+from extract.encoders.encoder import normalize
+from extract.encoders.openai_clip import MEAN, STD, clip
+from extract.video.resize import resize_crop, scaled_size
 
 NAMES = ["123_456", "208_495", "321_421", "389_535"]
 
@@ -64,6 +64,9 @@ def test_a_frame_that_would_grow_enormous_is_refused():
 
 
 def test_decoding_needs_no_torch():
-    code = "import sys, extract.frames, extract.preprocess; print(*{'torch', 'h5py', 'clip', 'av'} & set(sys.modules))"
+    code = (
+        "import sys, extract.video.frames, extract.video.resize; "
+        "print(*{'torch', 'h5py', 'clip', 'av'} & set(sys.modules))"
+    )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.split() == []

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.findings import Findings, sentence
-from extract.split_lists import assign, carve, draw, draw_split
-from extract.table import CorpusError
+from extract.corpus.left_out import Findings, sentence
+from extract.corpus.splits import assign, carve, draw, draw_split
+from extract.corpus.table import CorpusError
 
 
 @dataclass

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from test_shards import sha, some_rows, write_some
 from torch.utils.data import DataLoader
 
-from extract import open_store, shard_writer
-from extract.dataset import FeatureDataset, pad
-from extract.shards import DamagedShard
-from extract.store import gather
+from extract import open_store
+from extract.shards import writer
+from extract.shards.shard import DamagedShard
+from extract.shards.store import gather
+from extract.shards.torch_dataset import FeatureDataset, pad
 from pipeline.stores import Store
 
 SPEC = {"stage": "EmbedFramesShard", "config": {"decode.frames": 20}, "inputs": {}}
@@ -34,7 +35,7 @@ def publish(folder, items, arrays, created=0.0, spec=SPEC, **changes):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "store.json").write_text(json.dumps({"format": "clip4videocap-store", "spec": SPEC}))
     times = [np.arange(len(array)) / 2 for array in arrays]
-    shard_writer.write(folder / payload, items=items, arrays=arrays, times=times, spec=spec, key=key)
+    writer.write(folder / payload, items=items, arrays=arrays, times=times, spec=spec, key=key)
     manifest = {"key": key, "payload": payload, "created": created, "provenance": {"host": f"host{created}"}}
     manifest |= {"ids": [name for name, _ in items], "digests": [digest for _, digest in items]}
     (folder / f"{key}.json").write_text(json.dumps(manifest | changes))
@@ -55,7 +56,7 @@ def store(tmp_path):
         times = [np.arange(len(array)) / 2 for array in rows]
 
         def write(path, key, items=items, rows=rows, times=times):
-            info = shard_writer.write(path, items=items, arrays=rows, times=times, spec=SPEC, key=key)
+            info = writer.write(path, items=items, arrays=rows, times=times, spec=SPEC, key=key)
             return {"digests": [d for _, d in items], "failures": [], "content": info.content, "provenance": {}}
 
         store.publish_shard(items, 0, write, {"host": f"host{start}"})
@@ -202,7 +203,7 @@ def test_a_store_is_pickled_as_its_path(store):
 
 
 def test_few_shards_are_open_at_once(store, monkeypatch):
-    monkeypatch.setattr("extract.store.MOST_OPEN", 1)
+    monkeypatch.setattr("extract.shards.store.MOST_OPEN", 1)
     features = open_store(store)
     held = len(os.listdir("/proc/self/fd"))
     for i in (0, 50, 100, 1, 51, 101):
@@ -313,7 +314,7 @@ def test_too_many_open_files_are_no_damage(store):
 
 
 def test_threads_read_right_rows_while_shards_are_closed(store, monkeypatch):
-    monkeypatch.setattr("extract.store.MOST_OPEN", 1)
+    monkeypatch.setattr("extract.shards.store.MOST_OPEN", 1)
     features = open_store(store)
     order = np.random.default_rng(0).integers(0, 120, 4000).tolist()
     with ThreadPoolExecutor(8) as threads:
@@ -375,5 +376,5 @@ def test_a_dataset_names_what_the_store_has_not(store):
 def test_extract_itself_needs_neither_hdf5_nor_torch():
     code = "import sys, extract, extract.config; print({'h5py', 'numpy', 'torch'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
-    code = "import sys, extract.store; print('torch' in sys.modules)"
+    code = "import sys, extract.shards.store; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

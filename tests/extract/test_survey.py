@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from extract import survey as module
-from extract.survey import survey
-from extract.table import CorpusError
+from extract.corpus import survey as module
+from extract.corpus.survey import survey
+from extract.corpus.table import CorpusError
 
 
 def touch(folder: Path, *names: str) -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract import shard_writer, verify
-from extract.exchange import item_digest
-from extract.shards import Features, Shard
+from extract.shards import checks, writer
+from extract.shards.exchange import item_digest
+from extract.shards.shard import Features, Shard
 
 SPEC = {"stage": "EmbedFramesShard", "config": {"decode.frames": 4}}
 NAMES = ("a", "video/ü", "c")
@@ -29,7 +29,7 @@ def make(path: Path, spec: dict = SPEC, names=NAMES, digests=None, width=8) -> d
     arrays = [rng.normal(size=(number + 1, width)) for number in range(len(names))]
     times = [np.arange(len(rows)) * 0.5 for rows in arrays]
     items = list(zip(names, digests, strict=True))
-    info = shard_writer.write(path, items=items, arrays=arrays, times=times, spec=spec, key="k" * 64)
+    info = writer.write(path, items=items, arrays=arrays, times=times, spec=spec, key="k" * 64)
     told = {"key": "k" * 64, "content": info.content, "items": len(items), "ids": list(names), "digests": digests}
     return told | file_of(path)
 
@@ -49,11 +49,11 @@ def whole(tmp_path_factory) -> tuple[Path, dict, bytes]:
 def test_any_damaged_byte_is_found_and_the_file_named(whole, data):
     path, manifest, good = whole
     path.write_bytes(good)
-    assert verify.check_shard(path, manifest, SPEC) == []
+    assert checks.check_shard(path, manifest, SPEC) == []
     place = data.draw(st.integers(0, len(good) - 1))
     flipped = good[place] ^ data.draw(st.integers(1, 255))
     path.write_bytes(good[:place] + bytes([flipped]) + good[place + 1 :])
-    (problem,) = verify.check_shard(path, manifest, SPEC)
+    (problem,) = checks.check_shard(path, manifest, SPEC)
     assert problem.startswith(f"{path} is damaged")
     assert problem.endswith("delete it, and the next run makes it anew; what was imported, import again")
 
@@ -64,7 +64,7 @@ def test_a_file_cut_short_or_lengthened_is_found(whole, data):
     cut = data.draw(st.integers(0, len(good) - 1))
     for content in (good[:cut], good + b"\0" * (cut + 1)):
         path.write_bytes(content)
-        (problem,) = verify.check_shard(path, manifest, SPEC)
+        (problem,) = checks.check_shard(path, manifest, SPEC)
         assert f"it has {len(content)} bytes, not {len(good)} as its manifest says" in problem
 
 
@@ -76,7 +76,7 @@ def test_rows_changed_together_with_the_files_digest_are_found(whole, data):
         spans = [range(start := file[n].id.get_offset(), start + file[n].nbytes) for n in file]
     place = data.draw(st.sampled_from([place for span in spans for place in span]))
     path.write_bytes(good[:place] + bytes([good[place] ^ data.draw(st.integers(1, 255))]) + good[place + 1 :])
-    assert verify.check_shard(path, manifest | file_of(path), SPEC)
+    assert checks.check_shard(path, manifest | file_of(path), SPEC)
 
 
 @pytest.mark.parametrize(
@@ -93,34 +93,34 @@ def test_rows_changed_together_with_the_files_digest_are_found(whole, data):
 )
 def test_a_manifest_that_lies_about_its_shard_is_found(tmp_path, lie):
     manifest = make(tmp_path / "shard.h5")
-    assert verify.check_shard(tmp_path / "shard.h5", manifest, SPEC) == []
-    (problem,) = verify.check_shard(tmp_path / "shard.h5", manifest | lie, SPEC)
+    assert checks.check_shard(tmp_path / "shard.h5", manifest, SPEC) == []
+    (problem,) = checks.check_shard(tmp_path / "shard.h5", manifest | lie, SPEC)
     assert problem.startswith(f"{tmp_path / 'shard.h5'} has not the {next(iter(lie))} that its manifest gives; delete")
 
 
 def test_a_shard_of_another_spec_is_found(tmp_path):
     manifest = make(tmp_path / "shard.h5")
-    (problem,) = verify.check_shard(tmp_path / "shard.h5", manifest, SPEC | {"config": {"decode.frames": 5}})
+    (problem,) = checks.check_shard(tmp_path / "shard.h5", manifest, SPEC | {"config": {"decode.frames": 5}})
     assert "has not the spec that its manifest and store.json gives" in problem
 
 
 def test_the_first_manifests_had_no_ids(tmp_path):
     manifest = make(tmp_path / "shard.h5")
     del manifest["ids"]
-    assert verify.check_shard(tmp_path / "shard.h5", json.loads(json.dumps(manifest)), SPEC) == []
+    assert checks.check_shard(tmp_path / "shard.h5", json.loads(json.dumps(manifest)), SPEC) == []
 
 
 def test_a_caption_under_the_digest_of_another_is_found(tmp_path):
     spec = {"stage": "EmbedCaptionsShard"}
-    assert verify.check_shard(tmp_path / "a.h5", make(tmp_path / "a.h5", spec), spec) == []
+    assert checks.check_shard(tmp_path / "a.h5", make(tmp_path / "a.h5", spec), spec) == []
     manifest = make(tmp_path / "b.h5", spec, digests=[sha(name) for name in ("a", "c", "video/ü")])
-    (problem,) = verify.check_shard(tmp_path / "b.h5", manifest, spec)
+    (problem,) = checks.check_shard(tmp_path / "b.h5", manifest, spec)
     assert "holds a text under the digest of another one" in problem
 
 
 def test_a_file_that_is_gone_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
-        verify.check_shard(tmp_path / "gone.h5", {"size": 1}, SPEC)
+        checks.check_shard(tmp_path / "gone.h5", {"size": 1}, SPEC)
 
 
 def test_of_a_file_that_arrived_all_is_checked_but_its_bytes(tmp_path, monkeypatch):
@@ -128,38 +128,38 @@ def test_of_a_file_that_arrived_all_is_checked_but_its_bytes(tmp_path, monkeypat
     manifest = make(path)
     monkeypatch.setattr(Shard, "read", None)
     monkeypatch.setattr(Shard, "check", None)
-    assert verify.check_arrived(path, manifest, SPEC) == []
+    assert checks.check_arrived(path, manifest, SPEC) == []
     for lie in ({"key": "l" * 64}, {"content": "0" * 64}, {"items": 2}, {"ids": ["x", "y", "z"]}, {"digests": ["0"]}):
-        (problem,) = verify.check_arrived(path, manifest | lie, SPEC)
+        (problem,) = checks.check_arrived(path, manifest | lie, SPEC)
         assert f"has not the {next(iter(lie))} that its manifest gives" in problem
-    (problem,) = verify.check_arrived(path, manifest, SPEC | {"version": 2})
+    (problem,) = checks.check_arrived(path, manifest, SPEC | {"version": 2})
     assert "has not the spec" in problem
     path.write_bytes(path.read_bytes()[:-100])
-    (problem,) = verify.check_arrived(path, manifest, SPEC)
+    (problem,) = checks.check_arrived(path, manifest, SPEC)
     assert problem.startswith(f"{path} is damaged")
     path.unlink()
     with pytest.raises(FileNotFoundError):
-        verify.check_arrived(path, manifest, SPEC)
+        checks.check_arrived(path, manifest, SPEC)
 
 
 def test_of_a_file_that_arrived_texts_and_foreign_rows_must_have_their_digests(tmp_path):
     texts = {"stage": "EmbedCaptionsShard"}
-    assert verify.check_arrived(tmp_path / "a.h5", make(tmp_path / "a.h5", texts), texts) == []
+    assert checks.check_arrived(tmp_path / "a.h5", make(tmp_path / "a.h5", texts), texts) == []
     manifest = make(tmp_path / "b.h5", texts, digests=[sha(name) for name in ("a", "c", "video/ü")])
-    (problem,) = verify.check_arrived(tmp_path / "b.h5", manifest, texts)
+    (problem,) = checks.check_arrived(tmp_path / "b.h5", manifest, texts)
     assert "holds a text under the digest of another one" in problem
     foreign = {"stage": "ForeignShard"}
     manifest = make(tmp_path / "c.h5", foreign)
-    (problem,) = verify.check_arrived(tmp_path / "c.h5", manifest, foreign)
+    (problem,) = checks.check_arrived(tmp_path / "c.h5", manifest, foreign)
     assert "holds rows under the digest of others" in problem
     with Shard(tmp_path / "c.h5") as shard:
         digests = [item_digest(name, shard.read(number)) for number, name in enumerate(NAMES)]
-    assert verify.check_arrived(tmp_path / "d.h5", make(tmp_path / "d.h5", foreign, digests=digests), foreign) == []
-    (problem,) = verify.check_arrived(tmp_path / "e.h5", make(tmp_path / "e.h5", foreign, width=0), foreign)
+    assert checks.check_arrived(tmp_path / "d.h5", make(tmp_path / "d.h5", foreign, digests=digests), foreign) == []
+    (problem,) = checks.check_arrived(tmp_path / "e.h5", make(tmp_path / "e.h5", foreign, width=0), foreign)
     assert "holds rows under the digest of others" in problem, "rows of nothing have no digest"
 
 
-@pytest.mark.parametrize("check", [verify.check_shard, verify.check_arrived])
+@pytest.mark.parametrize("check", [checks.check_shard, checks.check_arrived])
 def test_features_of_a_spec_of_frames_are_found(tmp_path, check):
     spec = SPEC | {"stage": "DecodeShard"}
     (problem,) = check(tmp_path / "shard.h5", make(tmp_path / "shard.h5", spec), spec)
@@ -184,9 +184,9 @@ def test_a_row_may_differ_by_its_cosine_and_length_as_far_as_the_contract_allows
     stored = again.copy()
     stored[row] = turned(again[row], cosine) * stretch
     if cosine >= 0.99991 and abs(stretch - 1) < 0.019:
-        assert verify.compare(one(stored), one(again)) is None
+        assert checks.compare(one(stored), one(again)) is None
     if cosine < 0.99989 or abs(stretch - 1) > 0.021:
-        assert verify.compare(one(stored), one(again))
+        assert checks.compare(one(stored), one(again))
 
 
 @given(st.floats(-20, 20), st.integers(0, 2))
@@ -195,54 +195,54 @@ def test_a_frame_may_differ_by_a_level_on_average(levels, frame):
     stored = again.copy()
     noise = np.random.default_rng(1).permutation(np.linspace(0, 2 * levels, 16 * 16 * 3)).round()
     stored[frame] = again[frame] + noise.reshape(16, 16, 3)
-    assert (verify.compare(one(stored), one(again)) is None) == (np.abs(noise).mean() <= 1)
+    assert (checks.compare(one(stored), one(again)) is None) == (np.abs(noise).mean() <= 1)
 
 
 def test_rows_and_times_must_be_as_many_and_the_same():
     rows = np.ones((3, 4), np.float16)
-    assert verify.compare(one(rows), one(rows)) is None
-    assert verify.compare(one(rows[:0]), one(rows[:0])) is None
-    assert verify.compare(one(rows, [0, 1, 2]), one(rows, [0.0005, 1, 2])) is None
-    assert "times differ by up to 0.010 s" in verify.compare(one(rows, [0, 1, 2]), one(rows, [0, 1.01, 2]))
-    assert verify.compare(one(rows, [0, 1, np.nan]), one(rows))
-    assert "2 rows of float16 4 instead of 3 rows of float16 4" in verify.compare(one(rows), one(rows[:2]))
-    assert verify.compare(one(rows), one(np.ones((3, 5), np.float16)))
+    assert checks.compare(one(rows), one(rows)) is None
+    assert checks.compare(one(rows[:0]), one(rows[:0])) is None
+    assert checks.compare(one(rows, [0, 1, 2]), one(rows, [0.0005, 1, 2])) is None
+    assert "times differ by up to 0.010 s" in checks.compare(one(rows, [0, 1, 2]), one(rows, [0, 1.01, 2]))
+    assert checks.compare(one(rows, [0, 1, np.nan]), one(rows))
+    assert "2 rows of float16 4 instead of 3 rows of float16 4" in checks.compare(one(rows), one(rows[:2]))
+    assert checks.compare(one(rows), one(np.ones((3, 5), np.float16)))
 
 
 def test_a_row_without_direction_is_like_none_that_has_one():
     zeros, ones = np.zeros((1, 4), np.float16), np.ones((1, 4), np.float16)
-    assert verify.compare(one(zeros), one(zeros)) is None
-    assert verify.compare(one(zeros), one(ones))
-    assert verify.compare(one(ones), one(zeros))
-    assert verify.compare(one(ones * np.float16(np.nan)), one(ones))
+    assert checks.compare(one(zeros), one(zeros)) is None
+    assert checks.compare(one(zeros), one(ones))
+    assert checks.compare(one(ones), one(zeros))
+    assert checks.compare(one(ones * np.float16(np.nan)), one(ones))
 
 
 def test_a_deviation_is_the_least_cosine_or_the_most_levels_and_none_of_equal_bytes():
     rows = np.random.default_rng(0).normal(size=(3, 64)).astype(np.float16)
-    assert verify.measure(one(rows), one(rows.copy())) is None
+    assert checks.measure(one(rows), one(rows.copy())) is None
     other = rows.copy()
     other[1, 0] = np.nextafter(other[1, 0], np.float16(9))
-    near = verify.measure(one(rows), one(other))
+    near = checks.measure(one(rows), one(other))
     assert (near.wrong, near.measure) == (None, "cosine")
     assert 0.99999 < near.value < 1
-    far = verify.measure(one(rows), one(-other))
+    far = checks.measure(one(rows), one(-other))
     assert far.far > near.far > 0
     assert "cosine -1.00000, less than" in far.wrong
     frames = np.full((2, 4, 4, 3), 100, np.uint8)
     other = frames.copy()
     other[1, :2] += 1
-    near = verify.measure(one(frames), one(other))
+    near = checks.measure(one(frames), one(other))
     assert (near.wrong, near.measure, near.value, str(near)) == (None, "levels", 0.5, "0.5 levels of 255")
-    assert "differs by 20.0 levels" in verify.measure(one(frames), one(frames + np.uint8(20))).wrong
-    assert not np.isfinite(verify.measure(one(rows), one(rows[:2])).far), "there is no figure for it"
-    assert verify.measure(one(rows), one(rows, [0, 0, 0])).wrong == "times differ by up to 2.000 s"
+    assert "differs by 20.0 levels" in checks.measure(one(frames), one(frames + np.uint8(20))).wrong
+    assert not np.isfinite(checks.measure(one(rows), one(rows[:2])).far), "there is no figure for it"
+    assert checks.measure(one(rows), one(rows, [0, 0, 0])).wrong == "times differ by up to 2.000 s"
 
 
 def test_a_measurer_opens_each_shard_once(tmp_path, monkeypatch):
     make(tmp_path / "a.h5")
     make(tmp_path / "b.h5")
     opened = []
-    monkeypatch.setattr(verify, "Shard", lambda path: opened.append(path) or Shard(path))
-    measure = verify.measurer()
+    monkeypatch.setattr(checks, "Shard", lambda path: opened.append(path) or Shard(path))
+    measure = checks.measurer()
     assert [measure(tmp_path / "a.h5", tmp_path / "b.h5", sha(name)) for name in NAMES] == [None] * 3
     assert opened == [tmp_path / "a.h5", tmp_path / "b.h5"]

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import D_IN, D_TEXT, config, features, videos, vocabulary
 
-from extract.exchange import write_shard
-from extract.table import dump_json, load_json
+from extract.corpus.table import dump_json, load_json
+from extract.shards.exchange import write_shard
 from model import captioning, checkpoints
 from model.captioner import Captioner
 from model.config import GenerateConfig

@@ -11,7 +11,7 @@ import pytest
 from shares import FRAMES, add, experiment_in, push, result_at, store_in
 
 import videocap_store
-from extract.verify import check_arrived
+from extract.shards.checks import check_arrived
 from pipeline import sharing
 from pipeline.places import Folder
 from pipeline.sharing import Sent

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from shares import FRAMES, add, experiment_in, item, pull, push, rows_in, rows_of, snapshot, store_in
 
-from extract import exchange
-from extract.verify import check_arrived
+from extract.shards import exchange
+from extract.shards.checks import check_arrived
 from pipeline import copying, foreign, sharing
 from pipeline.foreign import foreign_store
 from pipeline.places import Folder, place_of

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import videocap
-from extract import shard_writer
-from extract.verify import check_shard, measurer
+from extract.shards import writer
+from extract.shards.checks import check_shard, measurer
 from pipeline.keys import digest
 from pipeline.stores import Store
 from pipeline.verify import Verdict, _recompute_some, compare_copies, verify
@@ -36,7 +36,7 @@ def hold(store: Store, rows: dict[str, np.ndarray]) -> Path:
 
     def write(path: Path, key: str) -> dict:
         arrays = list(rows.values())
-        info = shard_writer.write(path, items=items, arrays=arrays, times=None, spec=store.spec, key=key)
+        info = writer.write(path, items=items, arrays=arrays, times=None, spec=store.spec, key=key)
         return {"digests": [d for _, d in items], "failures": [], "content": info.content, "provenance": {}}
 
     store.publish_shard(items, 0, write, {"experiment": "mine"})

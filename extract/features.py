@@ -14,11 +14,15 @@ import imageio_ffmpeg
 import numpy as np
 from tqdm import tqdm
 
-from extract import encoders, frames, shard_writer, shards, video_files
 from extract.config import MODELS, DecodeConfig, EncoderConfig
-from extract.demux import VideoError
-from extract.openai_clip import ClipEncoder
-from extract.probe import Prober
+from extract.corpus import video_files
+from extract.encoders import load
+from extract.encoders.openai_clip import ClipEncoder
+from extract.shards import shard as shards
+from extract.shards import writer
+from extract.video import frames
+from extract.video.demux import VideoError
+from extract.video.probe import Prober
 
 Item = tuple[str, str]  # id, sha256 of the source
 MOST_HELD = 512 << 20  # bytes of frames in memory
@@ -116,7 +120,7 @@ def decode_shard(
                 held += read[0].nbytes
                 arrays.append(read[0] if held <= MOST_HELD else on_disk(read[0], path.parent))
                 times.append(read[1])
-    info = shard_writer.write(path, items=done, arrays=arrays, times=times, spec=spec, key=key)
+    info = writer.write(path, items=done, arrays=arrays, times=times, spec=spec, key=key)
     return _written(info, done, sampler.failures, ffmpeg=imageio_ffmpeg.get_ffmpeg_version())
 
 
@@ -168,7 +172,7 @@ def embed_frames_shard(
             done.append(item)
             arrays.append(rows)
             times.append(frame_times)
-    info = shard_writer.write(path, items=done, arrays=arrays, times=times, spec=spec, key=key)
+    info = writer.write(path, items=done, arrays=arrays, times=times, spec=spec, key=key)
     return _written(info, done, failures + sampler.failures, computed=encoder.computed)
 
 
@@ -195,7 +199,7 @@ def read_frames(
 
 
 def encoded(
-    encoder: encoders.Encoder, videos: Iterator[tuple[Item, np.ndarray, np.ndarray]], size: int
+    encoder: load.Encoder, videos: Iterator[tuple[Item, np.ndarray, np.ndarray]], size: int
 ) -> Iterator[tuple[Item, np.ndarray, np.ndarray]]:
     """Yield (item, times, features float16 (n, width)); batches of `size` frames cross the borders between videos."""
     waiting: list[tuple[Item, np.ndarray, int]] = []  # videos whose features are not complete
@@ -247,26 +251,26 @@ def embed_captions_shard(
         raise ValueError(f"{checkpoint[0]} embeds no text: set text_encoder.weights to a CLIP")
     texts = [text for text, _ in items]
     rows = encoder.encode_text(texts, config.encoder.batch_size, f"embed captions {part}")
-    info = shard_writer.write(path, items=items, arrays=list(rows[:, None]), times=None, spec=spec, key=key)
+    info = writer.write(path, items=items, arrays=list(rows[:, None]), times=None, spec=spec, key=key)
     truncated = [digest for (_, digest), cut in zip(items, encoder.cut(texts), strict=True) if cut]
     return _written(info, items, [], computed=str(encoder.where), truncated=truncated)
 
 
 def _written(
-    info: shard_writer.ShardInfo, items: Sequence[Item], failures: list[dict[str, str]], **provenance: str | list[str]
+    info: writer.ShardInfo, items: Sequence[Item], failures: list[dict[str, str]], **provenance: str | list[str]
 ) -> dict[str, Any]:
     digests = [digest for _, digest in items]
     return {"digests": digests, "failures": failures, "content": info.content, "provenance": provenance}
 
 
 @lru_cache(maxsize=2)  # one for frames, one for captions
-def load_encoder(checkpoint: str, sha256: str | None, device: str, precision: str) -> encoders.Encoder:
+def load_encoder(checkpoint: str, sha256: str | None, device: str, precision: str) -> load.Encoder:
     """The encoder, loaded once a process: with one worker it serves all shards.
 
     Raises:
         SourceChanged: if the checkpoint is a file and not the one with that sha256.
     """
-    encoder = encoders.load(checkpoint, device, precision)
+    encoder = load.load(checkpoint, device, precision)
     if sha256 and checkpoint not in MODELS:  # what is downloaded is checked there
         with open(checkpoint, "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:

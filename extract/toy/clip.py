@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from extract.config import TOYCLIP_STRIDE
-from extract.openai_clip import clip
-from extract.table import load_json
-from extract.video_files import locate
+from extract.corpus.table import load_json
+from extract.corpus.video_files import locate
+from extract.encoders.openai_clip import clip
 
 RESNET = ((1, 1, 1, 1), 8, None)  # layers, width and patch of CLIP's own kind of ResNet
 VIT_LAYERS, VIT_WIDTH = 3, 64  # of CLIP's vision transformer

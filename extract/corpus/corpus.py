@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from extract import annotation_files, split_lists
-from extract.annotation_files import ASPECTS, Entry
-from extract.commonsense import add_commonsense
 from extract.config import DataConfig
-from extract.findings import Findings, sentence
-from extract.table import CorpusError, Video, dump_json, write
-from extract.video_files import find_videos, match, match_features, odd_videos
+from extract.corpus import annotations as annotation_files
+from extract.corpus import splits as split_lists
+from extract.corpus.annotations import ASPECTS, Entry
+from extract.corpus.commonsense import add_commonsense
+from extract.corpus.left_out import Findings, sentence
+from extract.corpus.table import CorpusError, Video, dump_json, write
+from extract.corpus.video_files import find_videos, match, match_features, odd_videos
 
 SPLITS = ("train", "val", "test")
 MSRVTT_VIDEOS = 9000  # annotations of as many are MSR-VTT as a whole, not a part of it

@@ -9,12 +9,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from extract import annotation_files, split_lists
-from extract.annotation_files import ASPECTS, Entry
-from extract.commonsense import add_commonsense
-from extract.findings import Findings, sentence
-from extract.table import CorpusError
-from extract.video_files import VIDEO_SUFFIXES, find_videos, match
+from extract.corpus import annotations as annotation_files
+from extract.corpus import splits
+from extract.corpus.annotations import ASPECTS, Entry
+from extract.corpus.commonsense import add_commonsense
+from extract.corpus.left_out import Findings, sentence
+from extract.corpus.table import CorpusError
+from extract.corpus.video_files import VIDEO_SUFFIXES, find_videos, match
 
 DATA_SUFFIXES = (".csv", ".jsonl", ".json", ".txt")
 SHEETS = (".ods", ".tsv", ".xls", ".xlsx")  # tables that are not read
@@ -227,8 +228,8 @@ def _split(best: _Annotated, paths: Iterable[Path], about: Survey) -> None:
     said = [entry.split is not None for entry in captioned.values()]
     if about.lists and not (all(said) if best.kind == "msrvtt" else any(said)):
         try:
-            left_out = split_lists.assign(best.entries, about.lists, best.found)
-            split_lists.carve(best.entries)
+            left_out = splits.assign(best.entries, about.lists, best.found)
+            splits.carve(best.entries)
             best.matched = {name: file for name, file in best.matched.items() if name not in left_out}
             about.split = about.lists
         except CorpusError as error:
@@ -240,7 +241,7 @@ def _split(best: _Annotated, paths: Iterable[Path], about: Survey) -> None:
         best.matched = {name: file for name, file in best.matched.items() if name not in without}
     elif without:
         about.drawn = len(without) == len(captioned)
-        split_lists.draw(captioned, without)
+        splits.draw(captioned, without)
         for name in without if not about.drawn else ():
             best.found.add("videos have no split where others have, and are drawn 80/10/10", name)
 
@@ -251,7 +252,7 @@ def _lists(paths: Iterable[Path], names: Iterable[str]) -> tuple[Path, ...]:
     for path in paths:
         trial = {name: Entry() for name in (*names, "")}  # "" is in no list: it is left out if that is for training
         try:
-            left_out = split_lists.assign(trial, [path], Findings())
+            left_out = splits.assign(trial, [path], Findings())
         except CorpusError:
             continue
         told = Counter(entry.split for name, entry in trial.items() if name not in left_out)

@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from extract.config import OPENAI_MODELS, Geometry
 from extract.device import Device
-from extract.encoder import Autocast, Encoder
-from extract.transformer import TextTransformer, VisionTransformer
+from extract.encoders.clip_transformers import TextTransformer, VisionTransformer
+from extract.encoders.encoder import Autocast, Encoder
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)

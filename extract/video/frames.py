@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from extract.decode import decode, list_frames, spans
-from extract.demux import Stream, VideoError
-from extract.preprocess import resize_crop
-from extract.probe import Prober, check_file
+from extract.video.decode import decode, list_frames, spans
+from extract.video.demux import Stream, VideoError
+from extract.video.probe import Prober, check_file
+from extract.video.resize import resize_crop
 
 
 def choose(

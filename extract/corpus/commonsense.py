@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from extract.annotation_files import ASPECTS, Entry, clean, load_once
-from extract.findings import Findings
-from extract.table import CorpusError
+from extract.corpus.annotations import ASPECTS, Entry, clean, load_once
+from extract.corpus.left_out import Findings
+from extract.corpus.table import CorpusError
 
 _MARKS = re.compile(r"</?(?:sos|eos)>", re.IGNORECASE)
 

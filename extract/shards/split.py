@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from extract import shards, store, table
+from extract.corpus import table
+from extract.shards import shard, store
 
 
 def load(
     videos: Path, rows: Mapping[str, Path], captions: Path | None = None, aspects: Path | None = None
-) -> tuple[list[table.Video], shards.Features]:
+) -> tuple[list[table.Video], shard.Features]:
     """Read a split.
 
     Args:

@@ -16,9 +16,9 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from extract import shard_writer
-from extract.shards import DATASETS
-from extract.store import FeatureStore
+from extract.shards import writer
+from extract.shards.shard import DATASETS
+from extract.shards.store import FeatureStore
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 LARGEST = 1 << 28  # bytes of one video's features: a file may claim any shape
@@ -187,7 +187,7 @@ def item_digest(name: str, rows: np.ndarray) -> str:
 
 def write_shard(path: Path, key: str, spec: dict, items: Sequence[tuple[str, str]], rows: Sequence[np.ndarray]) -> dict:
     """Write a shard of foreign features, which have no times; returns what a store's manifest says of it."""
-    info = shard_writer.write(path, items=items, arrays=rows, times=None, spec=spec, key=key)
+    info = writer.write(path, items=items, arrays=rows, times=None, spec=spec, key=key)
     return {"digests": [digest for _, digest in items], "failures": [], "content": info.content, "provenance": {}}
 
 

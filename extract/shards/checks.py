@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from extract.exchange import item_digest
-from extract.shards import CURE, DamagedShard, Features, Shard
-from extract.store import MOST_OPEN
+from extract.shards.exchange import item_digest
+from extract.shards.shard import CURE, DamagedShard, Features, Shard
+from extract.shards.store import MOST_OPEN
 
 LEAST_COSINE = 0.9999
 MOST_STRETCH = 0.02  # of a row's length: who stored normalised rows has the right cosine

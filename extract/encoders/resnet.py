@@ -11,7 +11,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet, ResNet152_
 
 from extract.config import RESNET_GEOMETRY
 from extract.device import Device
-from extract.encoder import Autocast, Encoder
+from extract.encoders.encoder import Autocast, Encoder
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, as in the preprocessing that torchvision publishes with its weights
 STD = (0.229, 0.224, 0.225)

@@ -6,9 +6,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from extract import annotation_files, split_lists
-from extract.findings import Findings, sentence
-from extract.table import CorpusError
+from extract.corpus import annotations as annotation_files
+from extract.corpus import splits as split_lists
+from extract.corpus.left_out import Findings, sentence
+from extract.corpus.table import CorpusError
 
 ROW_FILES = (".csv", ".jsonl", ".txt")
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from extract.findings import Findings
-from extract.split_lists import split_of
-from extract.table import CorpusError, load_json
+from extract.corpus.left_out import Findings
+from extract.corpus.splits import split_of
+from extract.corpus.table import CorpusError, load_json
 
 ASPECTS = ("intention", "effect", "attribute")
 COLUMNS = ("video", "caption", "split", *ASPECTS)

@@ -12,7 +12,16 @@ from itertools import groupby
 import h5py
 import numpy as np
 
-from extract.shards import DIGEST, FORMAT, FORMAT_VERSION, DamagedShard, Shard, content_digest, pieces, rows_in_piece
+from extract.shards.shard import (
+    DIGEST,
+    FORMAT,
+    FORMAT_VERSION,
+    DamagedShard,
+    Shard,
+    content_digest,
+    pieces,
+    rows_in_piece,
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Frozen image and text encoders, by name or from a checkpoint."""

@@ -1,0 +1,1 @@
+"""Shards of features: written, checked, read, and exchanged with other formats."""

@@ -1,0 +1,1 @@
+"""Videos to frames: the demuxer, ffmpeg, and which frames are chosen."""
