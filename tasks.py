@@ -196,7 +196,7 @@ class Vocabulary(Stage):
 class Train(Stage):
     """Trains the captioner on stored features; goes on from its last checkpoint after a kill."""
 
-    makes, identified_by_key = "model.fitting:make", True
+    makes, identified_by_key = "model.training.stage:make", True
     reads = ("fusion", "vis2text", "aspects", "decoder", "train")
 
     def needs(self) -> dict[str, Need]:
@@ -215,7 +215,7 @@ class Train(Stage):
 class Caption(Stage):
     """Writes captions and aspects for the videos of the scored split."""
 
-    makes, trained = "model.captioning:make", Train
+    makes, trained = "model.captions.stage:make", Train
     reads = ("generate", "score.split", "train.device")
 
     def needs(self) -> dict[str, Need]:
@@ -236,7 +236,7 @@ CONTROLS = {name: control(name) for name in model_config.CONTROLS}
 class References(Stage):
     """The scored split's captions and aspects, tokenised."""
 
-    makes = "model.references:make"
+    makes = "model.scores.references:make"
     reads = ("score.protocol", "score.split")
 
     def needs(self) -> dict[str, Need]:
@@ -247,7 +247,7 @@ class References(Stage):
 class Score(Stage):
     """CIDEr, METEOR, ROUGE-L and BLEU of captions, aspects and controls; in the demo what is told right, too."""
 
-    makes = "model.evaluation:make"
+    makes = "model.scores.stage:make"
     reads = ("score", "data.kind")
 
     def needs(self) -> dict[str, Need]:
@@ -264,7 +264,7 @@ class Score(Stage):
 class Report(Stage):
     """All results of an experiment in one folder: report.html, captions, scores (of each video, too), model."""
 
-    makes = "model.report:make"
+    makes = "model.report.stage:make"
     reads = ("score.split", "data.kind")
 
     def sources(self) -> dict[str, Path]:
@@ -310,7 +310,7 @@ class Pipeline(Root):
 
     def results(self) -> str:
         from extract.corpus.table import load_json
-        from model.report import score_table
+        from model.report.stage import score_table
 
         return f"\n{score_table(load_json(self.last.payload() / 'scores.json'))}\n\nResults: {self.folder}"
 

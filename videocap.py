@@ -150,7 +150,7 @@ def show_reasons(found: list[reasons.Reason], indent: str = "  ") -> None:
 
 def show_comparison(chosen: argparse.Namespace) -> int:
     """Print two experiments' scores, and their difference."""
-    from model.comparison import compare
+    from model.scores.comparison import compare
 
     runs = artifacts_of(load(tasks.Config, Path(chosen.config))).root / "runs"
     folders = [runs / name if (runs / name).is_dir() else Path(name) for name in chosen.experiments]
@@ -184,7 +184,7 @@ def show_comparison(chosen: argparse.Namespace) -> int:
 def show_scores(chosen: argparse.Namespace) -> int:
     """Print the scores of a captions file."""
     from extract.corpus.scored_files import load_captions, load_references
-    from model import scoring
+    from model.scores import metrics as scoring
 
     captions = load_captions(chosen.captions)
     references, notes = load_references(chosen.references, captions, chosen.split)

@@ -27,7 +27,7 @@ from pipeline.stores import Index
 from videocap_store import printable
 
 if TYPE_CHECKING:
-    from model.own_videos import Writer
+    from model.captions.own_videos import Writer
 
 FEW = 8  # videos that need no progress bar
 MOST_TIMES = 6  # told to a person
@@ -148,14 +148,14 @@ class VideoCaptioner:
 
     def picture(self, video: str | os.PathLike) -> bytes | None:
         """A JPEG of the frames of a video that a caption is made of; None if they can't be decoded."""
-        from model.own_videos import picture
+        from model.captions.own_videos import picture
 
         sampling = tasks.DecodeShard.of(self.experiment).config
         return picture(Path(video), file_digest(Path(video)), sampling.decode, sampling.encoder)
 
     def _rows(self, files: dict[str, Path]) -> tuple[dict, set[str], dict[str, str]]:
         """The rows of videos by digest, which of these a store holds, and why the others have none."""
-        from model.own_videos import make_rows, read_rows
+        from model.captions.own_videos import make_rows, read_rows
 
         pack = tasks.EmbedFramesShard.of(self.experiment)
         index = pack.store.index()
@@ -189,7 +189,7 @@ class VideoCaptioner:
 
     @cached_property
     def _writer(self) -> Writer:
-        from model.own_videos import Writer
+        from model.captions.own_videos import Writer
 
         return Writer(tasks.Train.of(self.experiment).result(""), tasks.Caption.of(self.experiment).config)
 

@@ -28,7 +28,7 @@ class PaperTable(Sweep):
 
     @property
     def table(self):
-        from model.tables import Table as Rows
+        from model.report.tables import Table as Rows
 
         try:
             return Rows.read(CONFIGS / "ablations" / f"table{self.number}.toml")
@@ -59,7 +59,7 @@ class PaperTable(Sweep):
 
     def texts(self, done: dict[str, Root]) -> dict[str, str]:
         from extract.corpus.table import load_json
-        from model.tables import as_csv, markdown
+        from model.report.tables import as_csv, markdown
 
         found: dict[str, list[dict]] = {}
         for name, root in done.items():

@@ -20,10 +20,10 @@ from types import SimpleNamespace
 import torch
 from stores import medians
 
-from model.attention import sinusoid
-from model.captioner import CAPTION, Captioner
+from model.captioner.attention import sinusoid
+from model.captioner.captioner import CAPTION, Captioner
+from model.captions.search import search
 from model.config import AspectsConfig, DecoderConfig, FusionConfig, GenerateConfig, Vis2TextConfig
-from model.generation import search
 from model.vocabulary import EOS, SOS
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "model"))

@@ -26,9 +26,9 @@ from frames import CLIPS, COUNT, in_a_shard
 from stores import medians
 
 from extract.encoders import load
+from model.captions.search import search
 from model.config import AspectsConfig, DecoderConfig, FusionConfig, GenerateConfig, TrainConfig, Vis2TextConfig
-from model.generation import search
-from model.training import Trainer
+from model.training.trainer import Trainer
 
 VIDEOS, TRAINED, VALIDATED, TESTED, CAPTIONS = 10_000, 6_513, 497, 2_990, 130_260  # captions of the training split
 STEPS = 3  # of a round

@@ -23,12 +23,12 @@ from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 from stores import medians
 
-from model import java
-from model.bootstrap import resampled
-from model.cider import tokenized
-from model.meteor import Meteor as OurMeteor
-from model.paraphrases import write_subset
-from model.scoring import Scores, score
+from model.scores import java
+from model.scores.bootstrap import resampled
+from model.scores.meteor import Meteor as OurMeteor
+from model.scores.metrics import Scores, score
+from model.scores.paraphrases import write_subset
+from model.scores.protocol import tokenized
 
 CAPTIONS = Path(__file__).parents[1].parent / "shared" / "data" / "msrvtt" / "val.json"
 VIDEOS = 2990

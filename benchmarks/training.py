@@ -26,9 +26,9 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from extract.corpus.table import Video
-from model.batches import Batch, TrainingData
 from model.config import ASPECTS, AspectsConfig, DecoderConfig, FusionConfig, TrainConfig, Vis2TextConfig
-from model.training import Trainer
+from model.training.batches import Batch, TrainingData
+from model.training.trainer import Trainer
 from model.vocabulary import PAD, SPECIAL, Vocabulary
 
 FRAMES, WIDTH, WORDS, CAPTIONS = 20, 512, 8_000, 20

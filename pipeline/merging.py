@@ -16,7 +16,7 @@ from pipeline.places import Folder, read_json
 from pipeline.stores import Index, Store, may_be_manifest
 
 Check = Callable[[Path, dict, dict], list[str]]
-"""What is wrong with a shard's file that came whole, by its manifest and spec: `extract.shards.checks.check_arrived`."""
+"""What is wrong with a shard's file that came whole, by manifest and spec: `extract.shards.checks.check_arrived`."""
 NAMED = 3  # of several things, those that a person is told of
 MOST_MANIFESTS = 1 << 30
 """Bytes of the manifests of a store elsewhere that are read: a stranger's may be without end."""

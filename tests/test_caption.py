@@ -18,7 +18,7 @@ import videocap
 import videocap_caption
 from extract.features import SourceChanged
 from extract.shards import shard
-from model.own_videos import make_rows, read_rows
+from model.captions.own_videos import make_rows, read_rows
 from videocap_caption import CaptionedVideo, VideoCaptioner
 
 # some steps more, for captions that differ between clips

@@ -60,7 +60,7 @@ def project(tmp_path_factory) -> Project:
 
 
 def test_words_for_people_change_nothing(project):
-    for file in ("model/captioning.py", "extract/video/frames.py", "extract/features.py"):
+    for file in ("model/captions/stage.py", "extract/video/frames.py", "extract/features.py"):
         project.edit(file, '"""', '"""Other words. ')
         project.edit(file, "\nfrom ", "\n# a comment\nfrom ")
     run = project.run()
@@ -69,12 +69,12 @@ def test_words_for_people_change_nothing(project):
 
 
 def test_an_edited_helper_of_generation_runs_what_uses_it_again(project):
-    project.edit("model/generation.py", "\nimport ", "\nNEW = 1\nimport ")
+    project.edit("model/captions/search.py", "\nimport ", "\nNEW = 1\nimport ")
     assert "code changed" in project.status()
     ran = project.run().ran()
     assert {"Train", "Caption"} <= ran  # training picks its best epoch by generated captions
     assert not ran & {"Vocabulary", "Corpus", "DecodeShard", "FrameFeatures"}
-    project.edit("model/generation.py", "NEW = 1\n", "")
+    project.edit("model/captions/search.py", "NEW = 1\n", "")
     assert project.run().ran() == set()
 
 
@@ -116,14 +116,14 @@ def test_the_user_may_have_all_code_count_or_none(project):
     project.edit("extract/video/frames.py", "NEW = 1", "NEW = 2")
     assert "DecodeShard" in project.run("pipeline.code=strict").ran()
     assert "Train" in project.run("pipeline.code=version").ran()
-    project.edit("model/generation.py", "\nimport ", "\nNEW = 3\nimport ")
+    project.edit("model/captions/search.py", "\nimport ", "\nNEW = 3\nimport ")
     run = project.run("pipeline.code=version")
     assert run.ran() == set()
     assert "Train, Caption" in run.output[run.output.index(SAYS) :]
 
 
 def test_a_field_that_a_stage_does_not_declare_cannot_be_read(project):
-    project.edit("model/captioning.py", "config.generate.beam", "config.generate.beam * int(config.train.lr > 0)")
+    project.edit("model/captions/stage.py", "config.generate.beam", "config.generate.beam * int(config.train.lr > 0)")
     status, output = project.command("luigi", "--module", "tasks", "Pipeline", "--override", f"{TINY} train.seed=9")
     assert status == 1
     assert "failed: Caption: AttributeError: Caption reads train.lr, which it does not declare" in output

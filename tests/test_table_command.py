@@ -9,7 +9,7 @@ from luigi_runs import TINY, kill_once_in_each, luigi
 
 import tasks
 from extract.shards.exchange import write_shard
-from model.tables import Table
+from model.report.tables import Table
 from pipeline import foreign
 from pipeline.artifacts import Artifacts
 from pipeline.config import load

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from model.batches import TrainingData
 from model.config import ASPECTS, AspectsConfig, DecoderConfig, FusionConfig, TrainConfig, Vis2TextConfig
+from model.training.batches import TrainingData
 from model.vocabulary import Vocabulary, build
 
 D_IN, D_TEXT = 12, 10

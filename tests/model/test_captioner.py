@@ -6,10 +6,10 @@ import pytest
 import torch
 from small import D_IN, D_TEXT, config, training_data, videos
 
-from model import losses
-from model.captioner import Captioner
+from model.captioner import losses
+from model.captioner.captioner import Captioner
+from model.captioner.fusion import TemporalFusion, expand, show, squeeze
 from model.config import ASPECTS
-from model.fusion import TemporalFusion, expand, show, squeeze
 from model.vocabulary import PAD
 
 BLOCKS = ("lstm", "transformer", "conv1d")

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 from test_controls import CAPTIONS, SCENES
 
-from model import controls, evaluation, references
 from model.config import METRICS, ScoreConfig
-from model.scoring import score
+from model.scores import baselines, references, stage
+from model.scores.metrics import score
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def results(tmp_path):
         trained = {name: file(f"{name}.json", of) for name, of in more.pop("trained", {}).items()}
         made = {"captions": file("captions.json", rows), "references": tmp_path / "references.json", "train": texts}
         made |= {"paraphrases": tmp_path / "paraphrases.gz"}
-        evaluation.make(tmp_path, config, **made, **trained, **more)
+        stage.make(tmp_path, config, **made, **trained, **more)
         return {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("scores", "video_scores")}
 
     return run
@@ -49,7 +49,7 @@ def test_trained_controls_are_scored_beside_the_model(results, tmp_path):
     scores, videos = found["scores"], found["video_scores"]
     beside = scores["controls"]["trained: no distillation"]
     assert scores["BLEU-1"] > 0.99 > beside["BLEU-1"]
-    assert scores["told_right"] == controls.told_right(CAPTIONS, SCENES)
+    assert scores["told_right"] == baselines.told_right(CAPTIONS, SCENES)
     assert beside["told_right"]["seen"] == {"clips": 4, "actor": 0.25, "events": 0.25, "order": 0.25, "all": 0.25}
     assert scores["aspects"] == {}
     assert sorted(videos["caption"]) == sorted(CAPTIONS)

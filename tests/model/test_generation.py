@@ -11,10 +11,11 @@ from small import D_IN, D_TEXT, config, features, videos, vocabulary
 
 from extract.corpus.table import dump_json, load_json
 from extract.shards.exchange import write_shard
-from model import captioning, checkpoints
-from model.captioner import Captioner
+from model.captioner.captioner import Captioner
+from model.captions import stage as captioning
+from model.captions.search import caption, search
 from model.config import GenerateConfig
-from model.generation import caption, search
+from model.training import checkpoints
 from model.vocabulary import EOS, PAD, SOS, UNK, tokenize
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from videos import synthetic
 
 from extract.config import DecodeConfig, EncoderConfig
-from model import curves, report, strips
+from model.report import curves, stage, strips
 from pipeline.keys import file_digest
 
 
@@ -39,13 +39,13 @@ COUNTS = {
 }
 
 
-PAPER = Path(report.__file__).parents[1] / "configs" / "ablations" / "table1.toml"
+PAPER = Path(stage.__file__).parents[1] / "configs" / "ablations" / "table1.toml"
 
 
 @pytest.fixture
 def results(tmp_path):
-    scores = {"split": "test", "videos": 1, "protocol": "coco", "controls": {}} | dict.fromkeys(report.METRICS, 0.5)
-    scores |= {"interval": {metric: [0.4, 0.6] for metric in report.METRICS}, "aspects": {}}
+    scores = {"split": "test", "videos": 1, "protocol": "coco", "controls": {}} | dict.fromkeys(stage.METRICS, 0.5)
+    scores |= {"interval": {metric: [0.4, 0.6] for metric in stage.METRICS}, "aspects": {}}
     inputs = {
         "scores": ("scores.json", json.dumps(scores)),
         "video_scores": ("video_scores.json", json.dumps({"caption": {"a.mp4": {"CIDEr": 1.25}}})),
@@ -65,7 +65,7 @@ def results(tmp_path):
     (tmp_path / "table.json").write_text(json.dumps([["a.mp4", file_digest(clip)]]))
     shown = {"videos": clip.parent, "sampling": SimpleNamespace(decode=DecodeConfig(), encoder=EncoderConfig())}
     config = SimpleNamespace(data=SimpleNamespace(kind="folder"))
-    report.make(made, config, failures=[], table=tmp_path / "table.json", paper=PAPER, **shown, **files)
+    stage.make(made, config, failures=[], table=tmp_path / "table.json", paper=PAPER, **shown, **files)
     return made
 
 
@@ -115,13 +115,13 @@ def test_a_caption_stands_with_its_score_and_references(results):
 def test_the_best_the_middle_and_the_worst_are_shown(count):
     captions = [{"video_id": f"video{number:02}", "caption": "c"} for number in range(count)]
     scores = {f"video{number:02}": {"CIDEr": number / 10} for number in range(count)}
-    found = report.examples(captions, scores)
+    found = stage.examples(captions, scores)
     best, middle, worst = ([round(10 * item["CIDEr"]) for item in items] for items in found.values())
     ranked = sorted(range(count), reverse=True)
-    assert best == ranked[: report.EXAMPLES]
-    assert worst == sorted(set(ranked) - set(best))[: report.EXAMPLES]
+    assert best == ranked[: stage.EXAMPLES]
+    assert worst == sorted(set(ranked) - set(best))[: stage.EXAMPLES]
     shown = best + middle + worst
-    assert len(shown) == len(set(shown)) == min(count, 3 * report.EXAMPLES)
+    assert len(shown) == len(set(shown)) == min(count, 3 * stage.EXAMPLES)
     if count == 30:
         assert middle == [16, 15, 14, 13]
 

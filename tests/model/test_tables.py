@@ -6,7 +6,7 @@ import io
 import pytest
 
 from model.config import METRICS
-from model.tables import Row, Table, as_csv, markdown
+from model.report.tables import Row, Table, as_csv, markdown
 
 ROWS = [
     {"label": "others", "paper": {"CIDEr": 50.0}},

@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file
 from small import D_IN, config, features, training_data, videos, vocabulary
 
-from model.checkpoints import load, load_checkpoint
+from model.captions.search import caption
 from model.config import ASPECTS, TrainConfig
-from model.generation import caption
-from model.training import Trainer, TrainingDiverged, learning_rate, make_optimizer, train
+from model.training.checkpoints import load, load_checkpoint
+from model.training.trainer import Trainer, TrainingDiverged, learning_rate, make_optimizer, train
 from model.vocabulary import PAD
 
 

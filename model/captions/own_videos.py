@@ -14,8 +14,9 @@ import numpy as np
 from extract.corpus.video_files import VIDEO_SUFFIXES
 from extract.device import resolve
 from extract.shards import shard
-from model import checkpoints, generation
-from model.strips import strips
+from model.captions import search
+from model.report.strips import strips
+from model.training import checkpoints
 
 
 class Rows(NamedTuple):
@@ -122,8 +123,8 @@ class Writer:
     """A trained captioner and its search.
 
     Args:
-        model: its folder, as `model.fitting` left it.
-        config: holder of the section generate and of train.device, as for `model.captioning`.
+        model: its folder, as `model.training.stage` left it.
+        config: holder of the section generate and of train.device, as for `model.captions.stage`.
     """
 
     def __init__(self, model: Path, config: Any):
@@ -132,7 +133,7 @@ class Writer:
         self.captioner, self.vocabulary = checkpoints.load(model, self.where)
 
     def __call__(self, rows: Sequence[Rows], names: Sequence[str], progress: bool) -> list[dict[str, str]]:
-        """Write what `model.captioning` would: {"caption": …, "intention": …} of each video, in order.
+        """Write what `model.captions.stage` would: {"caption": …, "intention": …} of each video, in order.
 
         Args:
             rows: of V videos, each at least one.
@@ -140,7 +141,7 @@ class Writer:
             progress: show a progress bar.
         """
         offsets = np.cumsum([0, *(len(of.values) for of in rows)], dtype=np.int64)
-        written = generation.caption(
+        written = search.caption(
             self.captioner,
             self.vocabulary,
             shard.Features(

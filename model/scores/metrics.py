@@ -11,11 +11,11 @@ from typing import Any
 from pycocoevalcap.bleu.bleu_scorer import BleuScorer, cook_test
 from pycocoevalcap.rouge.rouge import Rouge
 
-from model.bootstrap import bleu_counts
-from model.cider import Protocol, check_same, tokenized, video_ids
 from model.config import METRICS
-from model.consensus import Consensus, Counts, ngrams
-from model.meteor import Meteor
+from model.scores.bootstrap import bleu_counts
+from model.scores.cider import Consensus, Counts, ngrams
+from model.scores.meteor import Meteor
+from model.scores.protocol import Protocol, check_same, tokenized, video_ids
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ def score(
         protocol: `coco` applies the PTB tokenizer to both; `v2c` takes them as they are, as V2C's released code
             does. Control characters and line breaks count as blanks in both.
         meteor: a running process, to save its start when there are several corpora to score; by default an own one.
-        tokenised: the references are as the protocol wants them already: `model.references` keeps them so.
+        tokenised: the references are as the protocol wants them already: `model.scores.references` keeps them so.
 
     Raises:
         ValueError: the video ids of the two differ, there are none, or a video has no reference.
-        JavaError: Java failed (see `model.java`).
+        JavaError: Java failed (see `model.scores.java`).
     """
     videos = video_ids(references)
     check_same(captions, videos)

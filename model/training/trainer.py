@@ -14,12 +14,12 @@ from torch import nn
 from tqdm import tqdm
 
 from extract.device import resolve
-from model import losses
-from model.batches import Batch, Features, TrainingData, mix
-from model.captioner import CAPTION, Captioner, CaptionerConfig
-from model.checkpoints import load_checkpoint, save_checkpoint, save_model
+from model.captioner import losses
+from model.captioner.captioner import CAPTION, Captioner, CaptionerConfig
+from model.captions.search import caption
 from model.config import TrainConfig
-from model.generation import caption
+from model.training.batches import Batch, Features, TrainingData, mix
+from model.training.checkpoints import load_checkpoint, save_checkpoint, save_model
 from model.vocabulary import Vocabulary
 
 RECENT = 20  # steps whose mean caption loss tells whether training explodes

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from extract.corpus.table import load_json
-from model.bootstrap import VideoScores, intervals, resampled
 from model.config import METRICS
+from model.scores.bootstrap import VideoScores, intervals, resampled
 
 
 def compare(first: Path, second: Path, metric: str = "CIDEr", most: int = 10) -> dict[str, Any]:

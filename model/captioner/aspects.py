@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from model.attention import Attention, FeedForward
-from model.decoder import Decoder
+from model.captioner.attention import Attention, FeedForward
+from model.captioner.decoder import Decoder
 
 
 class AspectDecoder(nn.Module):

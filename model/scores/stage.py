@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from extract.corpus.table import dump_json, load_json
-from model.bootstrap import intervals, resampled
 from model.config import ASPECTS
-from model.controls import from_templates, told_right
-from model.meteor import Meteor
-from model.scoring import Scores, score
+from model.scores.baselines import from_templates, told_right
+from model.scores.bootstrap import intervals, resampled
+from model.scores.meteor import Meteor
+from model.scores.metrics import Scores, score
 
 
 def make(
@@ -36,7 +36,7 @@ def make(
     Args:
         config: holder of the section score.
         captions: captions.json.
-        references, paraphrases: of `model.references`; videos without a caption don't count.
+        references, paraphrases: of `model.scores.references`; videos without a caption don't count.
         train: {video id: [caption, …]} of the training split.
         scenes: the truth about the demo's clips; then `told_right` says how many captions tell it.
         trained: captions.json of each control in `score.controls`.

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.java import PACKAGE, clean, java_command, java_environment, java_failure
+from model.scores.java import PACKAGE, clean, java_command, java_environment, java_failure
 
 JAR = PACKAGE / "meteor" / "meteor-1.5.jar"
 # Named, because the jar does not find its own paraphrases below a folder with a blank or a letter beyond ASCII.
@@ -24,7 +24,7 @@ class Meteor:
     An error ends it for good.
 
     Args:
-        paraphrases: METEOR's table, or a subset of it for the references in question (see `model.paraphrases`).
+        paraphrases: METEOR's table, or a subset of it for the references in question (see `model.scores.paraphrases`).
     """
 
     def __init__(self, paraphrases: Path | None = None) -> None:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from model.captioner import Captioner, CaptionerConfig
+from model.captioner.captioner import Captioner, CaptionerConfig
 from model.config import AspectsConfig, DecoderConfig, FusionConfig, Vis2TextConfig
 from model.vocabulary import Vocabulary
 

@@ -9,7 +9,8 @@ from typing import Any
 from extract.corpus.table import dump_json
 from extract.device import resolve
 from extract.shards import split
-from model import checkpoints, generation
+from model.captions import search
+from model.training import checkpoints
 
 
 def make(folder: Path, config: Any, *, model: Path, videos: Path, rows: Mapping[str, Path]) -> None:
@@ -29,7 +30,7 @@ def make(folder: Path, config: Any, *, model: Path, videos: Path, rows: Mapping[
     table, features = split.load(videos, rows)
     if not table:
         raise ValueError("the split has no videos to caption: choose another score.split, or give it videos")
-    captions = generation.caption(
+    captions = search.caption(
         captioner,
         vocabulary,
         features,

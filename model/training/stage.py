@@ -10,9 +10,9 @@ import numpy as np
 
 from extract.corpus.table import caption_items
 from extract.shards import split, store
-from model.batches import TrainingData
-from model.cider import CiderScorer
-from model.training import TrainingConfig, train
+from model.scores.protocol import CiderScorer
+from model.training.batches import TrainingData
+from model.training.trainer import TrainingConfig, train
 from model.vocabulary import Vocabulary
 
 

@@ -8,14 +8,14 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from model import losses
-from model.aspects import AspectDecoder
-from model.attention import sinusoid
-from model.batches import Batch
+from model.captioner import losses
+from model.captioner.aspects import AspectDecoder
+from model.captioner.attention import sinusoid
+from model.captioner.decoder import Cache, Decoder
+from model.captioner.fusion import TemporalFusion, show
+from model.captioner.vis2text import Vis2Text
 from model.config import AspectsConfig, DecoderConfig, FusionConfig, Vis2TextConfig
-from model.decoder import Cache, Decoder
-from model.fusion import TemporalFusion, show
-from model.vis2text import Vis2Text
+from model.training.batches import Batch
 from model.vocabulary import PAD
 
 CAPTION = "caption"

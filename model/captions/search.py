@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from model.batches import Features, FrameTable
-from model.captioner import CAPTION, Captioner, Memory
+from model.captioner.captioner import CAPTION, Captioner, Memory
+from model.training.batches import Features, FrameTable
 from model.vocabulary import EOS, PAD, SOS, UNK, Vocabulary
 
 

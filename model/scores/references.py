@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from extract.corpus.table import dump_json, load_json
-from model.cider import tokenized
 from model.config import ASPECTS
-from model.paraphrases import write_subset
+from model.scores.paraphrases import write_subset
+from model.scores.protocol import tokenized
 
 SUBSET = "paraphrases.gz"
 

@@ -12,8 +12,8 @@ from jinja2 import Environment
 
 from extract.corpus.table import load_json
 from model.config import ASPECTS, METRICS
-from model.curves import picture, read
-from model.tables import Table
+from model.report.curves import picture, read
+from model.report.tables import Table
 
 PARTS = ("actor", "events", "order", "all")  # of what a caption of the demo tells right
 EXAMPLES = 4  # of the best captions, of those in the middle, of the worst
@@ -151,13 +151,13 @@ def make(
         videos: the folder in which they lie, if they do.
         sampling: holder of the sections decode and encoder: which of their frames the model saw.
         counts: counts.json of the corpus.
-        paper: the rows of the paper's table that stand beside the scores, see `model.tables`.
+        paper: the rows of the paper's table that stand beside the scores, see `model.report.tables`.
         failures: [{"id", "reason"}].
 
     Returns:
         what a person should know of it.
     """
-    from model.strips import strips  # NumPy and Pillow, which the table of scores does without
+    from model.report.strips import strips  # NumPy and Pillow, which the table of scores does without
 
     for file in (scores, video_scores, captions, model, curves):
         link_or_copy(file, folder / file.name)

@@ -1,0 +1,1 @@
+"""Results for people: the report and the paper's tables."""

@@ -1,0 +1,1 @@
+"""Training on stored features, from batches to checkpoints."""
