@@ -19,16 +19,16 @@ import luigi
 
 from extract.config import MODELS
 from model import config as model_config
-from pipeline import console
-from pipeline.foreign import ForeignPack
-from pipeline.gather import Gather
-from pipeline.pack import Pack
-from pipeline.root import Root
-from pipeline.stage import Need, Stage
+from pipeline.run import ending
+from pipeline.run.root import Root
+from pipeline.stages.gather import Gather
+from pipeline.stages.pack import Pack
+from pipeline.stages.stage import Need, Stage
+from pipeline.stores.imported import ForeignPack
 from videocap_config import CONFIGS, DEFAULT_CONFIG, Config
 from videocap_table import PaperTable
 
-console.set_luigi_defaults()
+ending.set_luigi_defaults()
 SPLITS = ("train", "val", "test")
 WIDEST = 2048  # numbers in a row of features, of the encoders there are
 
@@ -123,7 +123,7 @@ class EncoderPack(Pack):
     @property
     def resources(self) -> dict[str, int]:
         """One at a time under the local scheduler, so that decoding goes on beside it."""
-        return {"encoder": 1} if console.scheduled_locally() else {}
+        return {"encoder": 1} if ending.scheduled_locally() else {}
 
 
 class EmbedFramesShard(EncoderPack):
@@ -299,7 +299,7 @@ class Pipeline(Root):
 
     def pages(self, payload: Path) -> dict[str, str]:
         """The report, with what is this experiment's own: others may have the same results under another name."""
-        from pipeline.provenance import section
+        from pipeline.how_made import section
 
         page = (payload / "report.html").read_text(encoding="utf-8")
         trained = Train.of(self.experiment).manifest()

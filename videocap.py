@@ -20,11 +20,11 @@ import videocap_caption
 import videocap_init
 import videocap_store
 from model.config import METRICS
-from pipeline import reasons
 from pipeline.config import ConfigError, load
-from pipeline.console import code_changed
-from pipeline.experiment import artifacts_of
-from pipeline.pack import Pack
+from pipeline.run.ending import code_changed
+from pipeline.stages import reasons
+from pipeline.stages.experiment import artifacts_of
+from pipeline.stages.pack import Pack
 from pipeline.status import status, why
 from videocap_store import printable, when
 

@@ -19,11 +19,11 @@ from tqdm import tqdm
 
 import tasks
 from extract.corpus.video_files import find_videos, odd_videos
-from pipeline import reasons
 from pipeline.config import load
-from pipeline.experiment import Experiment
-from pipeline.keys import file_digest
-from pipeline.stores import Index
+from pipeline.digests import file_digest
+from pipeline.stages import reasons
+from pipeline.stages.experiment import Experiment
+from pipeline.stores.store import Index
 from videocap_store import printable
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import tasks
 from extract.corpus.annotations import ASPECTS
 from extract.corpus.survey import SPLITS, Survey, survey
 from pipeline.config import load
-from pipeline.experiment import artifacts_of
+from pipeline.stages.experiment import artifacts_of
 from videocap_store import printable
 
 MOST_TOLD = 8  # lines of a kind

@@ -17,12 +17,15 @@ from rich.table import Column, Table
 
 import tasks
 from extract.config import MODELS, NAME
-from pipeline import foreign, garbage, jobs, places, sharing, verify
+from pipeline import garbage
+from pipeline.artifacts import jobs
 from pipeline.config import load
-from pipeline.experiment import Experiment, artifacts_of
-from pipeline.pack import Pack
-from pipeline.stage import Stage
-from pipeline.stores import Store
+from pipeline.sharing import places, push_pull
+from pipeline.stages.experiment import Experiment, artifacts_of
+from pipeline.stages.pack import Pack
+from pipeline.stages.stage import Stage
+from pipeline.stores import imported, verify
+from pipeline.stores.store import Store
 
 TOLD_VERSIONS = ("clip4videocap", "python", "torch", "pillow")  # of those in manifests
 
@@ -184,9 +187,9 @@ def share(chosen: argparse.Namespace) -> int:
     experiment = Experiment(config, tasks.Report)
     there = places.place_of(chosen.place)
     if chosen.pull:
-        found = sharing.pull(experiment, chosen.stages, there, check_arrived, chosen.dry_run)
+        found = push_pull.pull(experiment, chosen.stages, there, check_arrived, chosen.dry_run)
     else:
-        found = sharing.push(experiment, chosen.stages, there, chosen.dry_run)
+        found = push_pull.push(experiment, chosen.stages, there, chosen.dry_run)
     rows, kinds = [], {kind.__name__: kind for kind in experiment.order}
     for sent in found:
         rows.append(vars(sent))
@@ -198,7 +201,7 @@ def share(chosen: argparse.Namespace) -> int:
     return 1 if any(row["problems"] for row in rows) else 0
 
 
-def sent_text(sent: sharing.Sent, stage: type[Stage], dry_run: bool) -> str:
+def sent_text(sent: push_pull.Sent, stage: type[Stage], dry_run: bool) -> str:
     """What travelled of a stage, in a line."""
     packs = issubclass(stage, Pack)
     files = shards(sent.files) + f", {sent.items} {stage.holds[0]}" if packs else f"{sent.files} files"
@@ -232,13 +235,13 @@ def import_features(chosen: argparse.Namespace) -> int:
         raise ValueError(f"--name {chosen.name!r}: letters, digits, '.', '_' and '-' only, the first a letter or digit")
     config = load(tasks.Config, Path(chosen.config))
     source = exchange.ForeignFeatures(chosen.source)
-    store = foreign.foreign_store(artifacts_of(config), chosen.name)
+    store = imported.foreign_store(artifacts_of(config), chosen.name)
     there = open_store(store.folder) if store.manifests() else {}
     width = next(iter(there.values())).shape[1] if there else source.width()
     failed: list[str] = []
     items = exchange.read_items(source, width, failed)
     size = config.pipeline.shard_size
-    new = foreign.publish(store, items, exchange.write_shard, size, Path(chosen.source).name)
+    new = imported.publish(store, items, exchange.write_shard, size, Path(chosen.source).name)
     print(f"{new} of {len(source.ids)} items are new in {store.folder}")
     print("".join(f"left out: {printable(line)}\n" for line in failed), file=sys.stderr, end="")
     print(f'to train on them: [data] features = "{chosen.name}" in place of `videos`')

@@ -3,8 +3,8 @@
 import luigi
 
 from pipeline.config import ConfigError, parse_override
-from pipeline.root import Root
-from pipeline.sweep import Sweep
+from pipeline.run.root import Root
+from pipeline.run.sweep import Sweep
 from videocap_config import CONFIGS, DEFAULT_CONFIG, Config
 
 

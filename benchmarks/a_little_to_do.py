@@ -22,7 +22,7 @@ from nothing_to_do import fill
 import tasks
 from extract.toy import clip, world
 from pipeline.config import load
-from pipeline.experiment import Experiment
+from pipeline.stages.experiment import Experiment
 
 CONFIG = """
 [data]

@@ -31,9 +31,9 @@ from extract.encoders import load as encoders
 from extract.encoders import openai_clip
 from extract.shards import shard as shards
 from extract.video import frames
-from pipeline import runlog
+from pipeline.artifacts import events
 from pipeline.config import load
-from pipeline.experiment import Experiment
+from pipeline.stages.experiment import Experiment
 
 try:
     import cv2
@@ -74,7 +74,7 @@ def ours(folder: Path, out: Path, precision: str) -> tuple[list[float], dict[str
     started = time.perf_counter()
     assert luigi.build([gather], local_scheduler=True, log_level="WARNING")
     seconds = [time.perf_counter() - started]
-    ran = [event for event in runlog.read(out) if event["event"] == "ran"]
+    ran = [event for event in events.read(out) if event["event"] == "ran"]
     seconds += [sum(e["seconds"] for e in ran if e["stage"] == pack) for pack in ("DecodeShard", "EmbedFramesShard")]
     made = [shards.read(path) for path in set(gather.result("train").values())]
     return seconds, {name: shard[number] for shard in made for number, name in enumerate(shard.ids)}

@@ -23,10 +23,10 @@ import numpy as np
 
 import tasks
 from extract.shards import writer
-from pipeline import publish
+from pipeline.artifacts import publish
 from pipeline.config import load
-from pipeline.experiment import Experiment
-from pipeline.gather import Gather
+from pipeline.stages.experiment import Experiment
+from pipeline.stages.gather import Gather
 
 CONFIG = """
 [data]

@@ -27,7 +27,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import tasks
-from pipeline.stage import Stage
+from pipeline.stages.stage import Stage
 
 CLIPS = Path(__file__).parents[1].parent / "shared" / "data" / "msrvtt" / "videos"
 FRAMES = 20

@@ -23,11 +23,11 @@ import numpy as np
 import tasks
 from extract.shards import writer
 from extract.shards.checks import check_arrived
-from pipeline import sharing
 from pipeline.config import load
-from pipeline.experiment import Experiment
-from pipeline.places import Folder
-from pipeline.stores import Store
+from pipeline.sharing import push_pull
+from pipeline.sharing.places import Folder
+from pipeline.stages.experiment import Experiment
+from pipeline.stores.store import Store
 
 WIDTH = 512
 
@@ -81,12 +81,12 @@ def main() -> None:
                 shutil.copyfile(path, folder / "copied" / path.name)
 
         def push() -> None:
-            sent = list(sharing.push(here, ["EmbedFramesShard"], Folder(folder / "team")))
+            sent = list(push_pull.push(here, ["EmbedFramesShard"], Folder(folder / "team")))
             assert sent[0].files == chosen.shards, sent
 
         def pull() -> None:
             place = Folder(here.artifacts.root)
-            sent = list(sharing.pull(elsewhere, ["EmbedFramesShard"], place, check_arrived))
+            sent = list(push_pull.pull(elsewhere, ["EmbedFramesShard"], place, check_arrived))
             assert sent[0].files == chosen.shards, sent
 
         sides = {"copied": copy, "team": push, "elsewhere": pull}

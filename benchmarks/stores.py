@@ -27,7 +27,7 @@ import numpy as np
 from extract import open_store
 from extract.shards import writer
 from extract.shards.store import FeatureStore
-from pipeline.stores import Store
+from pipeline.stores.store import Store
 
 ROWS, WIDTH, SHARD = 20, 512, 128
 OPEN = """

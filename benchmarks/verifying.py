@@ -2,7 +2,8 @@
 
     python benchmarks/verifying.py [--shards 16] [--megabytes 128] [--rounds 5]
 
-- speed of `pipeline.verify.verify` with `extract.shards.checks.check_shard`, in this process, over that of `sha256sum`
+- speed of `pipeline.stores.verify.verify` with `extract.shards.checks.check_shard`, in this process, over that of
+  `sha256sum`
 - … over that of `hashlib` in one thread, which may have the processor's own instructions for SHA-256 where the
   `sha256sum` at hand has not
 The sides take turns; medians of the rounds. Files are in the system's cache on all sides.
@@ -21,8 +22,8 @@ from stores import medians
 
 from extract.shards import writer
 from extract.shards.checks import check_shard
-from pipeline.stores import Store
-from pipeline.verify import verify
+from pipeline.stores.store import Store
+from pipeline.stores.verify import verify
 
 ROWS, WIDTH = 20, 512
 SPEC = {"stage": "EmbedFramesShard", "config": {}, "inputs": {}}

@@ -18,8 +18,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import tasks
 from extract.config import MODELS, NAME, OPENAI_MODELS
 from pipeline.config import BaseConfig, fields, load
-from pipeline.experiment import Experiment
-from pipeline.stage import Stage
+from pipeline.stages.experiment import Experiment
+from pipeline.stages.stage import Stage
 
 PLACE = Path(__file__).with_name("config.md")
 WIDTH = 120

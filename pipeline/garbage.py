@@ -8,11 +8,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline import jobs, publish
-from pipeline.artifacts import MOST_RECORDS, Artifacts
-from pipeline.foreign import is_foreign
-from pipeline.jobs import UNFINISHED
-from pipeline.stores import Store, read_record
+from pipeline.artifacts import jobs, publish
+from pipeline.artifacts.jobs import UNFINISHED
+from pipeline.artifacts.results import MOST_RECORDS, Artifacts
+from pipeline.stores.imported import is_foreign
+from pipeline.stores.store import Store, read_record
 
 
 @dataclass

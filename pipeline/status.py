@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.experiment import Experiment
-from pipeline.gather import Gather
-from pipeline.pack import Pack
-from pipeline.reasons import UNREAD, Reason
-from pipeline.stage import Stage
+from pipeline.stages.experiment import Experiment
+from pipeline.stages.gather import Gather
+from pipeline.stages.pack import Pack
+from pipeline.stages.reasons import UNREAD, Reason
+from pipeline.stages.stage import Stage
 
 
 def status(experiment: Experiment) -> list[dict[str, Any]]:

@@ -12,12 +12,12 @@ import numpy as np
 import tasks
 from extract.shards import shard, writer
 from extract.shards.checks import check_arrived
-from pipeline import sharing
-from pipeline.artifacts import Artifacts
+from pipeline.artifacts.results import Artifacts
 from pipeline.config import load
-from pipeline.experiment import Experiment
-from pipeline.sharing import Sent
-from pipeline.stores import Store
+from pipeline.sharing import push_pull
+from pipeline.sharing.push_pull import Sent
+from pipeline.stages.experiment import Experiment
+from pipeline.stores.store import Store
 
 # OpenAI's weights are known by name, so that the specs need no file
 NAMED = "encoder.weights=ViT-B/16 text_encoder.weights=ViT-B/16 encoder.pixels=224"
@@ -80,11 +80,11 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 def push(folder: Path, place, *, override: str = "", stages=(FRAMES,), **how) -> Sent:
     """Push what a folder has; what came of the last stage."""
-    return list(sharing.push(experiment_in(folder, override), stages, place, **how))[-1]
+    return list(push_pull.push(experiment_in(folder, override), stages, place, **how))[-1]
 
 
 def pull(folder: Path, place, *, override: str = "", stages=(FRAMES,), **how) -> Sent:
-    return list(sharing.pull(experiment_in(folder, override), stages, place, check_arrived, **how))[-1]
+    return list(push_pull.pull(experiment_in(folder, override), stages, place, check_arrived, **how))[-1]
 
 
 def result_at(place: Path, **changes) -> None:

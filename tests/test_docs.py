@@ -24,8 +24,8 @@ import videocap
 from extract.config import Section, What
 from extract.shards import writer
 from pipeline.config import fields, parse_override
-from pipeline.keys import canonical
-from pipeline.stores import Store
+from pipeline.digests import canonical
+from pipeline.stores.store import Store
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -15,8 +15,8 @@ from weights import save_random
 import tasks
 from extract import open_store
 from pipeline.config import load
-from pipeline.experiment import Experiment
-from pipeline.foreign import foreign_store
+from pipeline.stages.experiment import Experiment
+from pipeline.stores.imported import foreign_store
 
 CONFIG = """
 [experiment]

@@ -25,7 +25,7 @@ from extract.shards import shard as shards
 from extract.toy import clip as toyclip
 from extract.toy import world as toyworld
 from pipeline.config import load
-from pipeline.experiment import Experiment
+from pipeline.stages.experiment import Experiment
 
 GOLDEN = Path(__file__).with_name("golden.json")
 DEMO = Experiment(load(tasks.Config, tasks.DEFAULT_CONFIG), tasks.Report).order

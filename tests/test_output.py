@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from luigi_runs import LUIGI, TINY, Run, environment, luigi
 
-from pipeline import messages
+from pipeline.run import terminal as messages
 
 
 @pytest.mark.parametrize(

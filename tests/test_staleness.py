@@ -8,11 +8,11 @@ from luigi_runs import FOLDER, TINY, foretold, luigi, status
 
 import tasks
 from extract.shards.exchange import write_shard
-from pipeline import foreign
-from pipeline.artifacts import Artifacts
+from pipeline.artifacts.results import Artifacts
 from pipeline.config import fields, load
-from pipeline.experiment import Experiment
-from pipeline.stage import Stage
+from pipeline.stages.experiment import Experiment
+from pipeline.stages.stage import Stage
+from pipeline.stores import imported
 
 DEMO = tasks.DEFAULT_CONFIG.read_text()
 REPORT = {"Report"}
@@ -159,7 +159,9 @@ def test_a_changed_field_makes_stale_what_the_table_says(field, folder, monkeypa
         base = base.replace('videos = "videos"', 'features = "c3d"')
         for name in ("c3d", "i3d"):
             rows = [("a.mp4", "0" * 64, np.zeros((1, 8), np.float16))]
-            foreign.publish(foreign.foreign_store(Artifacts(folder / "artifacts"), name), rows, write_shard, 128, "c3d")
+            imported.publish(
+                imported.foreign_store(Artifacts(folder / "artifacts"), name), rows, write_shard, 128, "c3d"
+            )
     if field == "data.videos":
         (folder / "moved").symlink_to("videos")
     if field == "encoder.weights":

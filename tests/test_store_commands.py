@@ -16,9 +16,9 @@ from extract import features as extraction
 from extract.shards import shard, writer
 from extract.shards.exchange import item_digest, write_shard
 from pipeline.config import load
-from pipeline.experiment import Experiment
-from pipeline.keys import file_digest
-from pipeline.stores import Index, Store
+from pipeline.digests import file_digest
+from pipeline.stages.experiment import Experiment
+from pipeline.stores.store import Index, Store
 
 CONFIG = FOLDER.replace("pixels = 64", "pixels = 32\nprecision = 'fp32'") + "[decode]\nframes = 3\n[pipeline]\n"
 CONFIG += "shard_size = 2\n"

@@ -10,9 +10,9 @@ from luigi_runs import TINY, kill_once_in_each, luigi
 import tasks
 from extract.shards.exchange import write_shard
 from model.report.tables import Table
-from pipeline import foreign
-from pipeline.artifacts import Artifacts
+from pipeline.artifacts.results import Artifacts
 from pipeline.config import load
+from pipeline.stores import imported
 from videocap_config import CONFIGS
 
 PAPER = {1: 62.2, 2: 60.4, 3: 62.4, 4: 59.3, 5: 62.2}  # CIDEr of each table's last row
@@ -64,7 +64,7 @@ def test_rows_that_no_stage_tells_apart_are_refused(tmp_path):
     text = '[data]\nkind = "folder"\nfeatures = "i3d"\nannotations = "mine.toml"\n'
     (tmp_path / "mine.toml").write_text(text)
     rows = [("a", "0" * 64, np.zeros((1, 8), np.float16))]
-    foreign.publish(foreign.foreign_store(Artifacts(tmp_path / "artifacts"), "i3d"), rows, write_shard, 128, "i3d")
+    imported.publish(imported.foreign_store(Artifacts(tmp_path / "artifacts"), "i3d"), rows, write_shard, 128, "i3d")
     run = luigi(tmp_path / "artifacts", "--number", "2", "--config", str(tmp_path / "mine.toml"), root="Table")
     assert run.status == 2
     assert "table2: resnet-seed0 and vit-32-seed0 are one experiment under this config" in run.output

@@ -23,11 +23,11 @@ import tasks
 import videocap
 from extract.shards import writer
 from extract.shards.checks import check_arrived
-from pipeline import sharing
 from pipeline.config import load
-from pipeline.experiment import Experiment
-from pipeline.places import Folder, place_of
-from pipeline.stores import Store
+from pipeline.sharing import push_pull
+from pipeline.sharing.places import Folder, place_of
+from pipeline.stages.experiment import Experiment
+from pipeline.stores.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -232,7 +232,7 @@ def test_a_bucket_is_pushed_to_and_pulled_from(bucket, tmp_path, monkeypatch, ca
     there = place_of(f"{bucket}/a/team")
     path = next(name for name in there.fs.find(there.prefix) if name.endswith(".h5"))
     there.fs.pipe_file(path, there.fs.cat_file(path)[:-1] + b"\xff")
-    (sent,) = sharing.pull(experiment_in(tmp_path / "carol"), [FRAMES], there, check_arrived)
+    (sent,) = push_pull.pull(experiment_in(tmp_path / "carol"), [FRAMES], there, check_arrived)
     assert sent.files == 1
     assert "sha256" in sent.problems[0]
     # a copy that fails leaves what is there
@@ -247,10 +247,10 @@ def test_a_bucket_is_pushed_to_and_pulled_from(bucket, tmp_path, monkeypatch, ca
             there.write(path.removeprefix(there.prefix), pieces(), lambda path: None)
         assert there.fs.cat_file(path) == good
     gone = place_of("s3://nobodys/team")
-    (sent,) = sharing.push(experiment_in(tmp_path / "alice"), [FRAMES], gone)
+    (sent,) = push_pull.push(experiment_in(tmp_path / "alice"), [FRAMES], gone)
     assert sent.problems[0].startswith("s3://nobodys/team/stores/")
     assert sent.problems[0].endswith("can't be written: The specified bucket does not exist")
-    (sent,) = sharing.pull(experiment_in(tmp_path / "carol"), [FRAMES], gone, check_arrived)
+    (sent,) = push_pull.pull(experiment_in(tmp_path / "carol"), [FRAMES], gone, check_arrived)
     assert sent.problems == ["there is nothing at s3://nobodys/team"]
 
 
@@ -269,7 +269,7 @@ def publish_rows(store: Store, arrays: dict[int, np.ndarray]) -> None:
 def push_all(folder: Path, url: str, start) -> list[str]:
     """Push when all processes are there to do so; what went wrong."""
     start.wait()
-    return [line for sent in sharing.push(experiment_in(folder), [FRAMES], place_of(url)) for line in sent.problems]
+    return [line for sent in push_pull.push(experiment_in(folder), [FRAMES], place_of(url)) for line in sent.problems]
 
 
 ROUNDS = {"folder": 30, "bucket": 5}
@@ -309,7 +309,7 @@ def test_two_who_push_at_once_and_one_who_pulls_meanwhile_see_whole_shards_only(
 def whole_shards_come(folder: Path, url: str, true: set, nothing_yet: bool = False) -> int:
     """Pull into a new folder; how many items came, each of them true."""
     allowed = ("no shards of this spec", "there is no folder", "there is nothing at")
-    for sent in sharing.pull(experiment_in(folder), [FRAMES], place_of(url), check_arrived):
+    for sent in push_pull.pull(experiment_in(folder), [FRAMES], place_of(url), check_arrived):
         assert all(nothing_yet and any(text in line for text in allowed) for line in sent.problems), sent
     rows = rows_in(store_in(folder))
     assert rows.items() <= true
@@ -324,8 +324,9 @@ def test_a_push_that_is_killed_is_finished_by_the_next(tmp_path):
     team, experiment = Folder(tmp_path / "team"), experiment_in(tmp_path / "alice")
     shown = team.root / "stores" / store.folder.name
     code = (
-        "from pathlib import Path; from shares import *; from pipeline import sharing; from pipeline.places import *\n"
-        f"list(sharing.push(experiment_in(Path({str(tmp_path / 'alice')!r})), [FRAMES], place_of({str(team)!r})))"
+        "from pathlib import Path; from shares import *; from pipeline.sharing.push_pull import push\n"
+        "from pipeline.sharing.places import *\n"
+        f"list(push(experiment_in(Path({str(tmp_path / 'alice')!r})), [FRAMES], place_of({str(team)!r})))"
     )
     kills = 0
     for _ in range(3):
@@ -339,9 +340,9 @@ def test_a_push_that_is_killed_is_finished_by_the_next(tmp_path):
             kills += process.wait() == -signal.SIGKILL
     assert kills
     seen = len(list(shown.glob("[0-9a-f]*.json")))
-    (sent,) = sharing.pull(experiment_in(tmp_path / "bob"), [FRAMES], team, check_arrived)
+    (sent,) = push_pull.pull(experiment_in(tmp_path / "bob"), [FRAMES], team, check_arrived)
     assert (sent.files, sent.problems) == (seen, [])
-    (sent,) = sharing.push(experiment, [FRAMES], team)
+    (sent,) = push_pull.push(experiment, [FRAMES], team)
     assert (sent.files, sent.there, sent.problems) == (12 - seen, seen, [])
-    list(sharing.pull(experiment_in(tmp_path / "bob"), [FRAMES], team, check_arrived))
+    list(push_pull.pull(experiment_in(tmp_path / "bob"), [FRAMES], team, check_arrived))
     assert rows_in(store_in(tmp_path / "bob")) == rows_in(store_in(tmp_path / "alice"))

@@ -12,7 +12,7 @@ from luigi_runs import FOLDER
 import tasks
 import videocap
 from pipeline.config import load
-from pipeline.experiment import Experiment
+from pipeline.stages.experiment import Experiment
 
 
 def run(*arguments: str, **options) -> subprocess.CompletedProcess:

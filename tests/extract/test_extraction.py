@@ -16,7 +16,7 @@ from extract.config import DecodeConfig, EncoderConfig
 from extract.encoders import load as encoders
 from extract.shards import shard
 from pipeline.config import load
-from pipeline.experiment import Experiment
+from pipeline.stages.experiment import Experiment
 
 KEY = "0" * 64
 

@@ -19,7 +19,7 @@ from test_shards import SPEC, sha, some_items, some_rows, write_some
 from extract import open_store
 from extract.shards import shard, writer
 from extract.shards.shard import DamagedShard
-from pipeline.stores import Store
+from pipeline.stores.store import Store
 
 # -- memory
 

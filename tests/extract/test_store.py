@@ -23,7 +23,7 @@ from extract.shards import writer
 from extract.shards.shard import DamagedShard
 from extract.shards.store import gather
 from extract.shards.torch_dataset import FeatureDataset, pad
-from pipeline.stores import Store
+from pipeline.stores.store import Store
 
 SPEC = {"stage": "EmbedFramesShard", "config": {"decode.frames": 20}, "inputs": {}}
 

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 from html.parser import HTMLParser
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +15,8 @@ from videos import synthetic
 
 from extract.config import DecodeConfig, EncoderConfig
 from model.report import curves, stage, strips
-from pipeline.keys import file_digest
+from pipeline.digests import file_digest
+from videocap_config import CONFIGS
 
 
 class Page(HTMLParser):
@@ -39,7 +39,7 @@ COUNTS = {
 }
 
 
-PAPER = Path(stage.__file__).parents[1] / "configs" / "ablations" / "table1.toml"
+PAPER = CONFIGS / "ablations" / "table1.toml"
 
 
 @pytest.fixture

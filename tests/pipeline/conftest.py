@@ -3,7 +3,7 @@
 import pytest
 from shares import add, push, store_in
 
-from pipeline.places import Folder, Remote
+from pipeline.sharing.places import Folder, Remote
 
 
 @pytest.fixture

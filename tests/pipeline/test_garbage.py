@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import garbage, jobs
-from pipeline.artifacts import Artifacts, stat_file
-from pipeline.stores import Store
+from pipeline import garbage
+from pipeline.artifacts import jobs
+from pipeline.artifacts.results import Artifacts, stat_file
+from pipeline.stores.store import Store
 
 KEYS = {name: f"{name * 64}" for name in "abc"}
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import publish
-from pipeline.artifacts import Artifacts
-from pipeline.keys import digest
-from pipeline.stores import Store
+from pipeline.artifacts import publish
+from pipeline.artifacts.results import Artifacts
+from pipeline.digests import digest
+from pipeline.stores.store import Store
 
 SPEC = {"stage": "EmbedFramesShard", "version": 1}
 KEY = digest("a result")

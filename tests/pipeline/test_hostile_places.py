@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from shares import add, experiment_in, item, pull, push, result_at, rows_in, snapshot, store_in
 
 import tasks
-from pipeline.keys import digest
-from pipeline.places import Folder
+from pipeline.digests import digest
+from pipeline.sharing.places import Folder
 
 
 def rewrite(store: Path, **changes) -> str:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import keys
+from pipeline import digests
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -17,12 +17,12 @@ json_values = st.recursive(
 
 @given(st.dictionaries(st.text(), json_values))
 def test_key_order_does_not_matter(value):
-    assert keys.canonical(value) == keys.canonical(dict(reversed(value.items())))
+    assert digests.canonical(value) == digests.canonical(dict(reversed(value.items())))
 
 
 @given(json_values, json_values)
 def test_different_values_have_different_texts(one, other):
-    same = keys.canonical(one) == keys.canonical(other)
+    same = digests.canonical(one) == digests.canonical(other)
     assert same == (repr(_tagged(one)) == repr(_tagged(other)))
 
 
@@ -36,7 +36,7 @@ def _tagged(value):
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), {1, 2}])
 def test_what_json_does_not_know_is_no_key(value):
     with pytest.raises((ValueError, TypeError)):
-        keys.digest(value)
+        digests.digest(value)
 
 
 SOURCE = '''"""A module."""
@@ -67,8 +67,8 @@ def shapes(tmp_path, monkeypatch):
             (file.parent / "__init__.py").write_text('"""A package."""')
             file.write_text(source)
         (root / "shapes" / "__init__.py").write_text("raise RuntimeError('must not be imported')")
-        code = "import sys; sys.path.insert(0, sys.argv[1]); from pipeline import keys; "
-        code += "print(keys.code_digest(f'shapes.{sys.argv[2]}'))"
+        code = "import sys; sys.path.insert(0, sys.argv[1]); from pipeline import digests; "
+        code += "print(digests.code_digest(f'shapes.{sys.argv[2]}'))"
         return subprocess.check_output([sys.executable, "-c", code, str(root), module], text=True).strip()
 
     return digest_of
@@ -151,6 +151,6 @@ def test_what_a_package_itself_defines_counts_where_it_is_imported(shapes):
 
 
 def test_code_that_gives_the_same_results_goes_on_being_known(shapes, monkeypatch):
-    monkeypatch.setitem(keys.SAME_RESULTS, "a" * 64, "b" * 64)
-    monkeypatch.setattr(keys, "_code_digest", lambda module, above: ("a" * 64, 0))
-    assert keys.code_digest("shapes.areas") == "b" * 64
+    monkeypatch.setitem(digests.SAME_RESULTS, "a" * 64, "b" * 64)
+    monkeypatch.setattr(digests, "_code_digest", lambda module, above: ("a" * 64, 0))
+    assert digests.code_digest("shapes.areas") == "b" * 64

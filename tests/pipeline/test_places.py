@@ -12,9 +12,9 @@ from shares import FRAMES, add, experiment_in, push, result_at, store_in
 
 import videocap_store
 from extract.shards.checks import check_arrived
-from pipeline import sharing
-from pipeline.places import Folder
-from pipeline.sharing import Sent
+from pipeline.sharing import push_pull
+from pipeline.sharing.places import Folder
+from pipeline.sharing.push_pull import Sent
 
 
 def test_a_stage_that_fails_does_not_keep_the_others(tmp_path, team):
@@ -22,8 +22,8 @@ def test_a_stage_that_fails_does_not_keep_the_others(tmp_path, team):
     stages = ["ToyWorld", FRAMES]
     (team.root / "ToyWorld").write_text("no folder")
     for sent in (
-        list(sharing.push(experiment_in(tmp_path / "alice"), stages, team)),
-        list(sharing.pull(experiment_in(tmp_path / "bob"), stages, team, check_arrived)),
+        list(push_pull.push(experiment_in(tmp_path / "alice"), stages, team)),
+        list(push_pull.pull(experiment_in(tmp_path / "bob"), stages, team, check_arrived)),
     ):
         assert len(sent[0].problems) == 1
         assert "Not a directory" in sent[0].problems[0]

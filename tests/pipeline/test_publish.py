@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from pipeline import publish
-from pipeline.artifacts import Artifacts, stat_file
+from pipeline.artifacts import publish
+from pipeline.artifacts.results import Artifacts, stat_file
 
 
 def test_the_first_publisher_wins(tmp_path):

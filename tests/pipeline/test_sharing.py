@@ -15,9 +15,10 @@ from shares import FRAMES, add, experiment_in, item, pull, push, rows_in, rows_o
 
 from extract.shards import exchange
 from extract.shards.checks import check_arrived
-from pipeline import copying, foreign, sharing
-from pipeline.foreign import foreign_store
-from pipeline.places import Folder, place_of
+from pipeline.sharing import copying, push_pull
+from pipeline.sharing.places import Folder, place_of
+from pipeline.stores import imported
+from pipeline.stores.imported import foreign_store
 
 
 class Counting:
@@ -160,7 +161,7 @@ def test_a_place_without_the_spec_tells_how_its_own_differs(tmp_path, team):
 
 
 def test_a_stage_that_waits_for_another_is_told_so(tmp_path, team):
-    found = list(sharing.pull(experiment_in(tmp_path / "bob"), ["Train"], team, check_arrived))
+    found = list(push_pull.pull(experiment_in(tmp_path / "bob"), ["Train"], team, check_arrived))
     assert [sent.stage for sent in found] == [
         *("ToyWorld", "Corpus", FRAMES, "EmbedCaptionsShard", "Vocabulary", "Train")
     ]
@@ -310,7 +311,7 @@ def test_imported_features_travel(tmp_path):
     override = f"data.kind=folder data.annotations={tmp_path / 'captions.csv'} data.features=i3d aspects.use=[]"
     store = foreign_store(experiment_in(tmp_path / "alice").artifacts, "i3d")
     items = exchange.read_items(exchange.ForeignFeatures(tmp_path / "npy"), 8, [])
-    assert foreign.publish(store, items, exchange.write_shard, 2, "npy") == 3
+    assert imported.publish(store, items, exchange.write_shard, 2, "npy") == 3
     place = Folder(tmp_path / "team")
     assert push(tmp_path / "alice", place, override=override, stages=["FrameFeatures"]).items == 3
     assert pull(tmp_path / "bob", place, override=override, stages=["FrameFeatures"]).items == 3

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 import videocap
 from extract.shards import writer
 from extract.shards.checks import check_shard, measurer
-from pipeline.keys import digest
-from pipeline.stores import Store
-from pipeline.verify import Verdict, _recompute_some, compare_copies, verify
+from pipeline.digests import digest
+from pipeline.stores.store import Store
+from pipeline.stores.verify import Verdict, _recompute_some, compare_copies, verify
 
 SPEC = {"stage": "EmbedFramesShard", "version": 1, "config": {"decode.frames": 4}, "inputs": {}}
 
@@ -307,7 +307,7 @@ def test_what_is_disputed_is_made_again_before_others(tmp_path, monkeypatch):
     hold(store, {"e": -rows_of("e")["e"]})
     (verdict,) = overlap(tmp_path)
     made = []
-    monkeypatch.setattr("pipeline.verify._make", lambda pack, path, item, part: made.append(item))
+    monkeypatch.setattr("pipeline.stores.verify._make", lambda pack, path, item, part: made.append(item))
     pack = SimpleNamespace(gather=SimpleNamespace(of=lambda pack: SimpleNamespace(items=dict)))
     _recompute_some(verdict, pack, 3, lambda stored, again, source: None)
     assert made[:2] == [("e", digest("e"))] * 2, "both copies"
@@ -363,5 +363,5 @@ def test_a_copy_that_goes_meanwhile_is_mentioned_only(tmp_path):
 
 
 def test_pipeline_verify_loads_nothing_heavy():
-    code = "import sys, pipeline.verify; print({'numpy', 'h5py', 'torch'} & set(sys.modules))"
+    code = "import sys, pipeline.stores.verify; print({'numpy', 'h5py', 'torch'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"

@@ -8,10 +8,11 @@ from typing import ClassVar
 
 import luigi
 
-from pipeline import console, jobs
+from pipeline.artifacts import jobs
 from pipeline.config import BaseConfig, ConfigError, dump, load
-from pipeline.experiment import Experiment
-from pipeline.stage import Stage
+from pipeline.run import ending
+from pipeline.stages.experiment import Experiment
+from pipeline.stages.stage import Stage
 
 
 class Root(luigi.Task):
@@ -32,10 +33,10 @@ class Root(luigi.Task):
             self.experiment = Experiment(config, self.final)
             self.last = self.final.of(self.experiment)
         except (ConfigError, OSError) as error:
-            console.refuse(self, error)
+            ending.refuse(self, error)
         self.name = config.experiment.name
         self.task_id = f"{self.task_family}_{self.name}_{self.last.id}"
-        console.begin(self, [self.experiment], self.results)
+        ending.begin(self, [self.experiment], self.results)
 
     def results(self) -> str:
         """What a person sees at the end of a run that did all."""
@@ -64,7 +65,7 @@ class Root(luigi.Task):
         return shown[1] is not None and self.experiment.artifacts.run_is_linked(*shown)
 
     def on_failure(self, exception: Exception) -> str:
-        console.log_failure(self.experiment, self.task_family, exception)
+        ending.log_failure(self.experiment, self.task_family, exception)
         return super().on_failure(exception)
 
     def run(self) -> None:

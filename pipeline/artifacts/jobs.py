@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
-from pipeline import publish, runlog
-from pipeline.artifacts import Artifacts
-from pipeline.experiment import Experiment
+from pipeline.artifacts import events, publish
+from pipeline.artifacts.results import Artifacts
+from pipeline.stages.experiment import Experiment
 
 UNFINISHED = 7 * 24 * 3600  # seconds for which unfinished work is kept
 
@@ -27,7 +27,7 @@ def enter(experiment: Experiment) -> None:
     Raises OSError, with what to do, if nothing can be written there.
     """
     note = _note(experiment)
-    lock = note.parent / f"{runlog.PROCESS}.lock"
+    lock = note.parent / f"{events.PROCESS}.lock"
     if lock in _held and note.exists():
         return
     try:
@@ -50,8 +50,8 @@ def leave(experiment: Experiment) -> None:
     """The experiment is done: what it needs is told by its results now."""
     note = _note(experiment)
     note.unlink(missing_ok=True)
-    if not list(note.parent.glob(f"{runlog.PROCESS}+*.json")):
-        lock = note.parent / f"{runlog.PROCESS}.lock"
+    if not list(note.parent.glob(f"{events.PROCESS}+*.json")):
+        lock = note.parent / f"{events.PROCESS}.lock"
         lock.unlink(missing_ok=True)
         _held.pop(lock, None)
 
@@ -82,7 +82,7 @@ def _is_running(lock: Path) -> bool:
 
 
 def _note(experiment: Experiment) -> Path:
-    return experiment.artifacts.scratch / "jobs" / f"{runlog.PROCESS}+{experiment.token[:16]}.json"
+    return experiment.artifacts.scratch / "jobs" / f"{events.PROCESS}+{experiment.token[:16]}.json"
 
 
 def exclusive(artifacts: Artifacts) -> AbstractContextManager[None]:

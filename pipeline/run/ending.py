@@ -20,11 +20,13 @@ from luigi.cmdline_parser import CmdlineParser
 from luigi.scheduler import FAILED
 from luigi.task_register import TaskClassNotFoundException
 
-from pipeline import jobs, messages, runlog
+from pipeline.artifacts import events as runlog
+from pipeline.artifacts import jobs
 from pipeline.config import ConfigError
-from pipeline.experiment import Experiment
-from pipeline.pack import Pack
-from pipeline.stage import Stage
+from pipeline.run import terminal
+from pipeline.stages.experiment import Experiment
+from pipeline.stages.pack import Pack
+from pipeline.stages.stage import Stage
 
 DEFAULTS = {
     # luigi.cfg is found only in the current folder, and Luigi's own lock refuses a second run of one command line
@@ -63,7 +65,7 @@ def set_luigi_defaults() -> None:
     )
     if not remote and not named and not config.has_option("core", "local_scheduler"):
         config.set("core", "local_scheduler", "true")
-    messages.replace_luigis()
+    terminal.replace_luigis()
     sys.excepthook = _end_quietly
     luigi.worker.Worker._keep_alive = _stay
     luigi.worker.Worker._get_work = _get_work
@@ -167,8 +169,8 @@ def begin(
     """
     if not is_asked_for(root):
         return
-    messages.listen()
-    messages.log_file().folder = experiments[0].artifacts.root
+    terminal.listen()
+    terminal.log_file().folder = experiments[0].artifacts.root
     runlog.LOG.debug("luigi %s", shlex.join(sys.argv[1:]))
     share_cores()
     try:
@@ -246,15 +248,15 @@ def report_at_exit(
             if interrupts:
                 lines = [line for line in lines if not line.endswith(runlog.DIED)]
             elif not good and not any(line.startswith("failed: ") for line in lines):
-                lines += messages.terminal().unexpected or [UNEXPLAINED]
+                lines += terminal.terminal().unexpected or [UNEXPLAINED]
             undone = f"{f'Stopped by {by}' if by else 'Not done'}. The same command goes on where this run stopped."
             end = results() if good else partial() + undone
             runlog.LOG.debug("%s", "\n".join(["", *lines, end]))
-            log = messages.log_file().place
+            log = terminal.log_file().place
             print("\n".join(["", *lines, end if good or by or not log else f"{end} Its log: {log}"]))
         except Exception as error:  # as of artifacts that have become unreadable
             runlog.LOG.debug("no last words", exc_info=True)
-            print(f"failed: {type(error).__name__}: {error}. Its log: {messages.log_file().place}")
+            print(f"failed: {type(error).__name__}: {error}. Its log: {terminal.log_file().place}")
             good = False
         logging.shutdown()
         sys.stdout.flush()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import luigi
 
-from pipeline.artifacts import Artifacts
+from pipeline.artifacts.results import Artifacts
 from pipeline.config import BaseConfig, fields
-from pipeline.keys import digest
-from pipeline.stores import Store
+from pipeline.digests import digest
+from pipeline.stores.store import Store
 
 if TYPE_CHECKING:
-    from pipeline.stage import Stage
+    from pipeline.stages.stage import Stage
 
 
 class Experiment:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 LOG = logging.getLogger("videocap")
-"""What a person is told while a run goes on; at level DEBUG only in the file (see `pipeline.messages`)."""
+"""What a person is told while a run goes on; at level DEBUG only in the file (see `pipeline.run.terminal`)."""
 DIED = (
     "stopped in the middle; if nobody did that, its process may have run out of memory: try smaller batches or fewer "
     "--workers"

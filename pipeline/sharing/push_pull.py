@@ -10,17 +10,17 @@ import posixpath
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
-from pipeline.artifacts import is_manifest
-from pipeline.copying import File, Place, copy_all, manifest_or_reason, reason
-from pipeline.experiment import Experiment
-from pipeline.gather import Gather
-from pipeline.keys import digest
-from pipeline.merging import CURE_THERE, NAMED, Check, Sent, send_shards
-from pipeline.pack import Pack
-from pipeline.places import Folder
-from pipeline.reasons import differences, sentence
-from pipeline.stage import Stage
-from pipeline.stores import is_recipe
+from pipeline.artifacts.results import is_manifest
+from pipeline.digests import digest
+from pipeline.sharing.copying import File, Place, copy_all, manifest_or_reason, reason
+from pipeline.sharing.merging import CURE_THERE, NAMED, Check, Sent, send_shards
+from pipeline.sharing.places import Folder
+from pipeline.stages.experiment import Experiment
+from pipeline.stages.gather import Gather
+from pipeline.stages.pack import Pack
+from pipeline.stages.reasons import differences, sentence
+from pipeline.stages.stage import Stage
+from pipeline.stores.store import is_recipe
 
 
 def push(experiment: Experiment, names: Sequence[str], there: Place, dry_run: bool = False) -> Iterator[Sent]:

@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 import luigi
 from rich.filesize import decimal
 
-from pipeline import jobs, publish, runlog
-from pipeline.artifacts import stat_or_none
-from pipeline.keys import digest
-from pipeline.pack import Pack
-from pipeline.reasons import Earlier, Reason, differences, sentence, waiting
-from pipeline.stage import Stage, imported
-from pipeline.stores import MOST_PACKS, Item, Store, read_record
+from pipeline.artifacts import events, jobs, publish
+from pipeline.artifacts.results import stat_or_none
+from pipeline.digests import digest
+from pipeline.stages.pack import Pack
+from pipeline.stages.reasons import Earlier, Reason, differences, sentence, waiting
+from pipeline.stages.stage import Stage, imported
+from pipeline.stores.store import MOST_PACKS, Item, Store, read_record
 
 MEMO = 4  # raised when other things are to be remembered
 MOST_TOLD = 10  # of the items that failed, with their reasons
@@ -246,7 +246,7 @@ class Gather(Stage):
         publish.replace_json(self._record(), self.held())
         self.pack.drop_read()
         mine = {"stage": self.name, "event": "start", "experiment": self.experiment.config.experiment.name}
-        started = [event for event in runlog.read(self.artifacts.root) if mine.items() <= event.items()]
+        started = [event for event in events.read(self.artifacts.root) if mine.items() <= event.items()]
         if started:
             self.log("ran", items=len(self.items()), seconds=round(time.time() - started[0]["time"], 3))
 
@@ -267,7 +267,7 @@ class Gather(Stage):
         need = sum(pack.amount(pack.ahead()[:few])["bytes"] for pack in before) + last.amount(last.ahead())["bytes"]
         free = shutil.disk_usage(self.artifacts.root).free
         work = "; ".join(f"{pack.name} {pack.amount_text(pack.ahead())}" for pack in [*before, last])
-        runlog.LOG.info("%s: ahead are up to %s. %s of disk are free.", self.title(), work, decimal(free))
+        events.LOG.info("%s: ahead are up to %s. %s of disk are free.", self.title(), work, decimal(free))
         if need > free and all(pack.certain() for pack in [*before, last]):
             can_drop = last.keep_field is not None and not drops
             raise ValueError(

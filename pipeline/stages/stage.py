@@ -20,11 +20,12 @@ from typing import Any, ClassVar, Self
 
 import luigi
 
-from pipeline import failures, jobs, reasons, runlog
-from pipeline.artifacts import Artifacts, stat_file
+from pipeline.artifacts import events, jobs
+from pipeline.artifacts.results import Artifacts, stat_file
 from pipeline.config import BaseConfig, View, changed
-from pipeline.experiment import Experiment, ExperimentParameter
-from pipeline.keys import canonical, code_digest, digest, file_digest
+from pipeline.digests import canonical, code_digest, digest, file_digest
+from pipeline.stages import failures, reasons
+from pipeline.stages.experiment import Experiment, ExperimentParameter
 
 Need = tuple[type["Stage"], str]  # a stage, and the part of its result (a file, a split)
 
@@ -79,7 +80,7 @@ class Stage(luigi.Task):
             draft = cls(experiment=experiment, id="")
             upstream = [task.id for task in luigi.task.flatten(draft.requires())]
             sources = {name: str(stat) for name, stat in draft.stats().items()}
-            identity = [draft.what(), sources, upstream, experiment.artifacts.id, runlog.PROCESS]
+            identity = [draft.what(), sources, upstream, experiment.artifacts.id, events.PROCESS]
             experiment.stages[cls] = cls(experiment=experiment, id=digest(identity)[:16])
         return experiment.stages[cls]
 
@@ -115,7 +116,7 @@ class Stage(luigi.Task):
     def on_failure(self, exception: Exception) -> str:
         reason = failures.reason(exception, self.artifacts.root, self.config.items())
         name = self.experiment.config.experiment.name
-        runlog.write_failure(self.artifacts.root, self.name, reason, experiment=name)
+        events.write_failure(self.artifacts.root, self.name, reason, experiment=name)
         return super().on_failure(exception)
 
     # -- the key
@@ -333,9 +334,9 @@ class Stage(luigi.Task):
     def log(self, event: str, **detail: Any) -> None:
         """Put an event on record, and tell a person what is worth it."""
         name = self.experiment.config.experiment.name
-        runlog.write(self.artifacts.root, event, self.name, experiment=name, **detail)
+        events.write(self.artifacts.root, event, self.name, experiment=name, **detail)
         text = self.told(event, detail)
-        runlog.LOG.log(logging.DEBUG if event in self.quiet else logging.INFO, "%s%s", self.title(), text)
+        events.LOG.log(logging.DEBUG if event in self.quiet else logging.INFO, "%s%s", self.title(), text)
 
     def title(self) -> str:
         """The stage, and which of how many it is."""
@@ -355,7 +356,7 @@ class Stage(luigi.Task):
         """How the artifact was made, which is not in the key: `how` fields, host, versions."""
         how = {key: value for key, value in self.config.items().items() if self.experiment.roles[key] == "how"}
         origin = {"experiment": self.experiment.config.experiment.name, "host": platform.node()}
-        return {"how": how, **origin, "process": runlog.PROCESS, "code": self.code(), "versions": versions()}
+        return {"how": how, **origin, "process": events.PROCESS, "code": self.code(), "versions": versions()}
 
 
 def imported(name: str) -> Callable:

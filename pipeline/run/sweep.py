@@ -9,10 +9,11 @@ from typing import ClassVar
 
 import luigi
 
-from pipeline import console, publish
+from pipeline.artifacts import publish
 from pipeline.config import BaseConfig, ConfigError, load
-from pipeline.keys import digest
-from pipeline.root import Root
+from pipeline.digests import digest
+from pipeline.run import ending
+from pipeline.run.root import Root
 
 
 class Sweep(luigi.Task):
@@ -39,12 +40,12 @@ class Sweep(luigi.Task):
             self.roots = {name: self._root(name, changes) for name, changes in self.changes(base).items()}
             self._check_distinct()
         except (ConfigError, OSError) as error:
-            console.refuse(self, error)
+            ending.refuse(self, error)
         self.experiments = [root.experiment for root in self.roots.values()]
         self.folder = self.experiments[0].artifacts.root / "tables"
         self.task_id = f"{self.task_family}_{self.name}_{digest([root.task_id for root in self.roots.values()])[:16]}"
-        console.begin(self, self.experiments, self.results, self.unfinished)
-        if console.is_asked_for(self) and not self.complete():  # a table of other figures would pass for this one
+        ending.begin(self, self.experiments, self.results, self.unfinished)
+        if ending.is_asked_for(self) and not self.complete():  # a table of other figures would pass for this one
             for suffix in self.suffixes:
                 with contextlib.suppress(OSError):  # `run` meets it, too, and reports it
                     self._file(suffix).unlink()
@@ -119,7 +120,7 @@ class Sweep(luigi.Task):
             os.replace(work, file)
 
     def on_failure(self, exception: Exception) -> str:
-        console.log_failure(self.experiments[0], self.task_family, exception)
+        ending.log_failure(self.experiments[0], self.task_family, exception)
         return super().on_failure(exception)
 
     def _file(self, suffix: str) -> Path:

@@ -8,11 +8,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import Artifacts
+from pipeline.artifacts.results import Artifacts
 from pipeline.config import ConfigError
-from pipeline.pack import Pack
-from pipeline.stage import versions
-from pipeline.stores import Item, Store
+from pipeline.stages.pack import Pack
+from pipeline.stages.stage import versions
+from pipeline.stores.store import Item, Store
 
 FOREIGN = "ForeignShard"
 MOST_HELD = 256 << 20  # bytes of rows in memory

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import luigi
 from rich.filesize import decimal
 
-from pipeline import messages, runlog
-from pipeline.keys import digest
-from pipeline.reasons import Earlier, Reason, waiting
-from pipeline.stage import Stage
-from pipeline.stores import Item, Store, read_plan
+from pipeline.artifacts import events as runlog
+from pipeline.digests import digest
+from pipeline.run import terminal
+from pipeline.stages.reasons import Earlier, Reason, waiting
+from pipeline.stages.stage import Stage
+from pipeline.stores.store import Item, Store, read_plan
 
 if TYPE_CHECKING:
-    from pipeline.gather import Gather
+    from pipeline.stages.gather import Gather
 
 
 class Pack(Stage):
@@ -134,7 +135,7 @@ class Pack(Stage):
         # by the clock, in which other packs and workers have their part
         since = min((event["time"] for event in mine), default=time.time())
         ahead = (self.of_packs - done) * (time.time() - since) / max(done, 1)
-        left = f", about {messages.duration(ahead)} left" if ahead >= 1 else ""
+        left = f", about {terminal.duration(ahead)} left" if ahead >= 1 else ""
         return f"{part}: {detail['items']} {self.holds[0]} in {detail['seconds']:.1f} s{left}"
 
     def missing(self, items: list[Item]) -> list[Item]:

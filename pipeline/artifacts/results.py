@@ -14,9 +14,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline import publish
-from pipeline.keys import digest, file_digest
-from pipeline.stores import Store, is_payload, is_plain
+from pipeline.artifacts import publish
+from pipeline.digests import digest, file_digest
+from pipeline.stores.store import Store, is_payload, is_plain
 
 MOST_RECORDS = 20  # of files outside: older ones are not looked at
 

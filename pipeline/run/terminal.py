@@ -14,7 +14,7 @@ from typing import Any
 from luigi.setup_logging import InterfaceLogging
 from tqdm import tqdm
 
-from pipeline import runlog
+from pipeline.artifacts import events as runlog
 
 LOGGERS = ("videocap", "luigi", "luigi-interface")
 # How begins what Luigi says of a luigid that does not answer, and of what goes wrong outside of stages' own work.

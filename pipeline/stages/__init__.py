@@ -1,0 +1,1 @@
+"""Stages: Luigi tasks that make artifacts, and what decides whether they are stale."""

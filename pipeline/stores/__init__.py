@@ -1,0 +1,1 @@
+"""Stores: folders of immutable shards of one spec."""
