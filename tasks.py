@@ -17,18 +17,21 @@ from pathlib import Path
 
 import luigi
 
-from extract.config import MODELS
-from model import config as model_config
-from pipeline.run import ending
-from pipeline.run.root import Root
-from pipeline.stages.gather import Gather
-from pipeline.stages.pack import Pack
-from pipeline.stages.stage import Need, Stage
-from pipeline.stores.imported import ForeignPack
-from videocap_config import CONFIGS, DEFAULT_CONFIG, Config
-from videocap_table import PaperTable
+from videocap.extract import config as extract_config
+from videocap.model import config as model_config
+from videocap.pipeline.config import ConfigError, compose, parse_override
+from videocap.pipeline.run import luigi_patches
+from videocap.pipeline.run.root import Root, WholeNumber
+from videocap.pipeline.run.sweep import Sweep
+from videocap.pipeline.stages.gather import Gather
+from videocap.pipeline.stages.pack import Pack
+from videocap.pipeline.stages.stage import Need, Stage
+from videocap.pipeline.stores.imported import ForeignPack
 
-ending.set_luigi_defaults()
+luigi_patches.prepare()
+Config = compose(extract_config, model_config)
+CONFIGS = Path(__file__).resolve().parent / "configs"
+DEFAULT_CONFIG = CONFIGS / "demo.toml"
 SPLITS = ("train", "val", "test")
 WIDEST = 2048  # numbers in a row of features, of the encoders there are
 
@@ -36,7 +39,7 @@ WIDEST = 2048  # numbers in a row of features, of the encoders there are
 class ToyWorld(Stage):
     """Renders the demo's own clips to .mp4 files, with captions and commonsense aspects."""
 
-    makes, by_version = "extract.toy.world:make", True
+    makes, by_version = "videocap.extract.toy.world:make", True
     version = 2  # 2: more actors, each of which lacks one event in training
     reads = ("toyworld",)
 
@@ -49,7 +52,7 @@ def rendered(stage: Stage) -> dict[str, Need]:
 class Corpus(Stage):
     """One table of all videos: id, digest, split, captions, aspects; a file a part and split."""
 
-    makes, by_version = "extract.corpus.corpus:make", True
+    makes, by_version = "videocap.extract.corpus.corpus:make", True
     version = 3  # 2: counts.json; 3: drawn splits are not empty
     reads = ("data",)
 
@@ -57,7 +60,7 @@ class Corpus(Stage):
         return {"toyworld": (ToyWorld, "")} if self.config.data.kind == "toyworld" else {}
 
     def sources(self) -> dict[str, Path]:
-        from extract.corpus.corpus import source_files
+        from videocap.extract.corpus.corpus import source_files
 
         if self.config.data.kind == "toyworld":
             return {}
@@ -77,7 +80,7 @@ class Corpus(Stage):
 class ToyClip(Stage):
     """Trains the demo's small CLIP on the training split's frames and captions, in OpenAI's checkpoint format."""
 
-    makes, by_version, identified_by_key = "extract.toy.clip:make", True, True
+    makes, by_version, identified_by_key = "videocap.extract.toy.clip:make", True, True
     version = 2  # 2: a ResNet
     reads = ("toyclip", "encoder.pixels", "data.videos")
     uses = rendered
@@ -89,7 +92,7 @@ class ToyClip(Stage):
 class DecodeShard(Pack):
     """The sampled frames of some videos, resized and cropped as the encoder's own preprocessing would."""
 
-    makes, by_version = "extract.features:decode_shard", True
+    makes, by_version = "videocap.extract.features:decode_shard", True
     version = 2  # 2: pixels that are not square are resized to the shape in which they are shown
     reads = ("decode", "data.videos", *(f"encoder.{name}" for name in ("pixels", "resize", "interpolation", "crop")))
     retry_field, holds = "decode.retry_failed", ("videos", "frames")
@@ -112,7 +115,11 @@ class EncoderPack(Pack):
 
     def sources(self) -> dict[str, Path | str]:
         name = self.field(self.weights_field)
-        return {} if name == "toyclip" else {"weights": MODELS[name][0] if name in MODELS else Path(name)}
+        return (
+            {}
+            if name == "toyclip"
+            else {"weights": extract_config.MODELS[name][0] if name in extract_config.MODELS else Path(name)}
+        )
 
     def inputs(self) -> dict:
         inputs = super().inputs()
@@ -123,13 +130,13 @@ class EncoderPack(Pack):
     @property
     def resources(self) -> dict[str, int]:
         """One at a time under the local scheduler, so that decoding goes on beside it."""
-        return {"encoder": 1} if ending.scheduled_locally() else {}
+        return {"encoder": 1} if luigi_patches.scheduled_locally() else {}
 
 
 class EmbedFramesShard(EncoderPack):
     """The features of some videos' frames (E_I of the paper), one row a frame."""
 
-    makes, after = "extract.features:embed_frames_shard", DecodeShard
+    makes, after = "videocap.extract.features:embed_frames_shard", DecodeShard
     reads = ("encoder", *DecodeShard.reads)
     weights_field, retry_field, keep_field = "encoder.weights", "decode.retry_failed", "decode.keep"
     uses, holds = rendered, ("videos", "rows")
@@ -147,7 +154,7 @@ class ForeignShard(ForeignPack):
 class FrameFeatures(Gather):
     """The frame features of all videos."""
 
-    packs, lists = (EmbedFramesShard, ForeignShard), "extract.corpus.table:videos_in"
+    packs, lists = (EmbedFramesShard, ForeignShard), "videocap.extract.corpus.table:videos_in"
     reads, most_failures = ("decode.max_failures", "data.features"), "decode.max_failures"
 
     def kind(self) -> type[Pack]:
@@ -160,7 +167,7 @@ class FrameFeatures(Gather):
 class EmbedCaptionsShard(EncoderPack):
     """The embeddings of some captions (E_T of the paper, eq. 5), one row a caption."""
 
-    makes, weights_field = "extract.features:embed_captions_shard", "text_encoder.weights"
+    makes, weights_field = "videocap.extract.features:embed_captions_shard", "text_encoder.weights"
     reads = ("text_encoder", "encoder.device", "encoder.precision", "encoder.batch_size")
     bulk, holds = 32, ("captions", "rows")  # a caption is one row, where a video has many
 
@@ -177,7 +184,7 @@ class EmbedCaptionsShard(EncoderPack):
 class CaptionFeatures(Gather):
     """The embeddings of the training split's captions, each distinct text once."""
 
-    packs, lists = (EmbedCaptionsShard,), "extract.corpus.table:captions_in"
+    packs, lists = (EmbedCaptionsShard,), "videocap.extract.corpus.table:captions_in"
 
     def needs(self) -> dict[str, Need]:
         return {"train": (Corpus, "captions.train.json")}
@@ -186,7 +193,7 @@ class CaptionFeatures(Gather):
 class Vocabulary(Stage):
     """The words of the training split's captions and aspects."""
 
-    makes = "model.vocabulary:make"
+    makes = "videocap.model.vocabulary:make"
     reads = ("vocabulary", "aspects.use")
 
     def needs(self) -> dict[str, Need]:
@@ -196,7 +203,7 @@ class Vocabulary(Stage):
 class Train(Stage):
     """Trains the captioner on stored features; goes on from its last checkpoint after a kill."""
 
-    makes, identified_by_key = "model.training.stage:make", True
+    makes, identified_by_key = "videocap.model.training.stage:make", True
     reads = ("fusion", "vis2text", "aspects", "decoder", "train")
 
     def needs(self) -> dict[str, Need]:
@@ -215,7 +222,7 @@ class Train(Stage):
 class Caption(Stage):
     """Writes captions and aspects for the videos of the scored split."""
 
-    makes, trained = "model.captions.stage:make", Train
+    makes, trained = "videocap.model.captions.stage:make", Train
     reads = ("generate", "score.split", "train.device")
 
     def needs(self) -> dict[str, Need]:
@@ -236,7 +243,7 @@ CONTROLS = {name: control(name) for name in model_config.CONTROLS}
 class References(Stage):
     """The scored split's captions and aspects, tokenised."""
 
-    makes = "model.scores.references:make"
+    makes = "videocap.model.scores.references:make"
     reads = ("score.protocol", "score.split")
 
     def needs(self) -> dict[str, Need]:
@@ -247,7 +254,7 @@ class References(Stage):
 class Score(Stage):
     """CIDEr, METEOR, ROUGE-L and BLEU of captions, aspects and controls; in the demo what is told right, too."""
 
-    makes = "model.scores.stage:make"
+    makes = "videocap.model.scores.stage:make"
     reads = ("score", "data.kind")
 
     def needs(self) -> dict[str, Need]:
@@ -264,7 +271,7 @@ class Score(Stage):
 class Report(Stage):
     """All results of an experiment in one folder: report.html, captions, scores (of each video, too), model."""
 
-    makes = "model.report.stage:make"
+    makes = "videocap.model.report.stage:make"
     reads = ("score.split", "data.kind")
 
     def sources(self) -> dict[str, Path]:
@@ -299,7 +306,7 @@ class Pipeline(Root):
 
     def pages(self, payload: Path) -> dict[str, str]:
         """The report, with what is this experiment's own: others may have the same results under another name."""
-        from pipeline.how_made import section
+        from videocap.pipeline.how_made import section
 
         page = (payload / "report.html").read_text(encoding="utf-8")
         trained = Train.of(self.experiment).manifest()
@@ -309,13 +316,61 @@ class Pipeline(Root):
         return {"report.html": page}
 
     def results(self) -> str:
-        from extract.corpus.table import load_json
-        from model.report.stage import score_table
+        from videocap.extract.corpus.table import load_json
+        from videocap.model.report.stage import score_table
 
         return f"\n{score_table(load_json(self.last.payload() / 'scores.json'))}\n\nResults: {self.folder}"
 
 
-class Table(PaperTable):
-    """A table of the paper: `luigi --module tasks Table --number 4 --seeds 3`."""
+class Table(Sweep):
+    """A table of the paper, from configs/ablations: `luigi --module tasks Table --number 4 --seeds 3`.
 
-    root = Pipeline
+    Each row is an experiment, with one or several seeds; its files show our figures beside the paper's.
+    """
+
+    root, common, suffixes = Pipeline, "score.controls=[]", (".md", ".csv")
+    config = luigi.Parameter(default=str(DEFAULT_CONFIG), description="the config file that its rows change")
+    number = WholeNumber(default=0, description="of the table in the paper: 1 to 5")
+    seeds = WholeNumber(default=1, description="trainings a row, each with a seed of its own")
+
+    @property
+    def table(self):
+        from videocap.model.report.tables import Table as Rows
+
+        try:
+            return Rows.read(CONFIGS / "ablations" / f"table{self.number}.toml")
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+
+    def title(self) -> str:
+        return f"table{self.number}"
+
+    def file_name(self) -> str:
+        return f"{self.name}-seeds{self.seeds}"
+
+    def changes(self, base: Config) -> dict[str, str]:
+        if self.number not in range(1, 6) or self.seeds < 1:
+            raise ConfigError(f"--number is 1 to 5 and --seeds 1 or more, not {self.number} and {self.seeds}")
+        rows = {row.name: row.override(base.encoder.weights == "toyclip") for row in self.table.rows if row.name}
+        given, same = parse_override(self.override), parse_override(self.common)
+        fixed = parse_override(" ".join(rows.values())) | {
+            key: value for key, value in same.items() if given.get(key) != value
+        }
+        if clash := ", ".join(sorted(fixed.keys() & given.keys())):
+            raise ConfigError(f"--override: {clash}: table {self.number} sets that itself; leave it out")
+        return {
+            f"{name}-seed{seed}": f"{override} train.seed={seed}"
+            for name, override in rows.items()
+            for seed in range(base.train.seed, base.train.seed + self.seeds)
+        }
+
+    def texts(self, done: dict[str, Root]) -> dict[str, str]:
+        from videocap.extract.corpus.table import load_json
+        from videocap.model.report.tables import as_csv, markdown
+
+        found: dict[str, list[dict]] = {}
+        for name, root in done.items():
+            scores = load_json(root.last.payload() / "scores.json")
+            found.setdefault(name.rpartition("-seed")[0], []).append(scores)
+        data = self.experiments[0].config.data.kind + (f", with {self.override}" if self.override else "")
+        return {".md": markdown(self.table, found, data), ".csv": as_csv(self.table, found)}

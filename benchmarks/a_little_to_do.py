@@ -19,10 +19,10 @@ from pathlib import Path
 
 from nothing_to_do import fill
 
-import tasks
-from extract.toy import clip, world
-from pipeline.config import load
-from pipeline.stages.experiment import Experiment
+from videocap import tasks
+from videocap.extract.toy import clip, world
+from videocap.pipeline.config import load
+from videocap.pipeline.stages.experiment import Experiment
 
 CONFIG = """
 [data]

@@ -17,9 +17,9 @@ import torch
 from stores import medians
 from torch.nn import functional as F
 
-from extract.device import resolve
-from extract.encoders.encoder import normalize
-from extract.encoders.openai_clip import MEAN, STD, ClipEncoder, clip
+from videocap.extract.device import resolve
+from videocap.extract.encoders.encoder import normalize
+from videocap.extract.encoders.openai_clip import MEAN, STD, ClipEncoder, clip
 
 CAPTIONS = Path(__file__).parents[1].parent / "shared" / "data" / "msrvtt" / "val.json"
 FRAMES, TEXTS = 32, 512

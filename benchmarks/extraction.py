@@ -25,15 +25,15 @@ from encoders import random_clip
 from frames import CLIPS, COUNT
 from PIL import Image
 
-import tasks
-from extract import features as extraction
-from extract.encoders import load as encoders
-from extract.encoders import openai_clip
-from extract.shards import shard as shards
-from extract.video import frames
-from pipeline.artifacts import events
-from pipeline.config import load
-from pipeline.stages.experiment import Experiment
+from videocap import tasks
+from videocap.extract import features as extraction
+from videocap.extract.encoders import load as encoders
+from videocap.extract.encoders import openai_clip
+from videocap.extract.shards import shard as shards
+from videocap.extract.video import frames
+from videocap.pipeline.artifacts import events
+from videocap.pipeline.config import load
+from videocap.pipeline.stages.experiment import Experiment
 
 try:
     import cv2

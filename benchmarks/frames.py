@@ -26,12 +26,12 @@ from types import SimpleNamespace
 import av
 import imageio_ffmpeg
 
-from extract import features
-from extract.config import DecodeConfig, EncoderConfig
-from extract.video import frames
-from extract.video.decode import decode
-from extract.video.probe import Prober
-from extract.video.resize import resize_crop
+from videocap.extract import features
+from videocap.extract.config import DecodeConfig, EncoderConfig
+from videocap.extract.video import frames
+from videocap.extract.video.decode import decode
+from videocap.extract.video.probe import Prober
+from videocap.extract.video.resize import resize_crop
 
 CLIPS = Path(__file__).parents[1].parent / "shared" / "data" / "msrvtt" / "videos"
 COUNT = 20

@@ -20,11 +20,11 @@ from types import SimpleNamespace
 import torch
 from stores import medians
 
-from model.captioner.attention import sinusoid
-from model.captioner.captioner import CAPTION, Captioner
-from model.captions.search import search
-from model.config import AspectsConfig, DecoderConfig, FusionConfig, GenerateConfig, Vis2TextConfig
-from model.vocabulary import EOS, SOS
+from videocap.model.captioner.attention import sinusoid
+from videocap.model.captioner.captioner import CAPTION, Captioner
+from videocap.model.captions.search import search
+from videocap.model.config import AspectsConfig, DecoderConfig, FusionConfig, GenerateConfig, Vis2TextConfig
+from videocap.model.vocabulary import EOS, SOS
 
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "model"))
 from test_generation import reference

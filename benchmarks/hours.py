@@ -25,10 +25,17 @@ from encoders import random_clip
 from frames import CLIPS, COUNT, in_a_shard
 from stores import medians
 
-from extract.encoders import load
-from model.captions.search import search
-from model.config import AspectsConfig, DecoderConfig, FusionConfig, GenerateConfig, TrainConfig, Vis2TextConfig
-from model.training.trainer import Trainer
+from videocap.extract.encoders import load
+from videocap.model.captions.search import search
+from videocap.model.config import (
+    AspectsConfig,
+    DecoderConfig,
+    FusionConfig,
+    GenerateConfig,
+    TrainConfig,
+    Vis2TextConfig,
+)
+from videocap.model.training.trainer import Trainer
 
 VIDEOS, TRAINED, VALIDATED, TESTED, CAPTIONS = 10_000, 6_513, 497, 2_990, 130_260  # captions of the training split
 STEPS = 3  # of a round

@@ -28,9 +28,9 @@ def one(folder: Path, stage: str, count: int) -> None:
     """Write one shard and print its peak."""
     import torch
 
-    from extract import features
-    from extract.config import DecodeConfig, EncoderConfig
-    from extract.encoders import openai_clip
+    from videocap.extract import features
+    from videocap.extract.config import DecodeConfig, EncoderConfig
+    from videocap.extract.encoders import openai_clip
 
     clips = sorted(CLIPS.glob("*.mp4"))
     videos = folder / f"videos{count}"

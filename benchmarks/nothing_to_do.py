@@ -21,12 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-import tasks
-from extract.shards import writer
-from pipeline.artifacts import publish
-from pipeline.config import load
-from pipeline.stages.experiment import Experiment
-from pipeline.stages.gather import Gather
+from videocap import tasks
+from videocap.extract.shards import writer
+from videocap.pipeline.artifacts import publish
+from videocap.pipeline.config import load
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stages.gather import Gather
 
 CONFIG = """
 [data]

@@ -26,8 +26,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import tasks
-from pipeline.stages.stage import Stage
+from videocap import tasks
+from videocap.pipeline.stages.stage import Stage
 
 CLIPS = Path(__file__).parents[1].parent / "shared" / "data" / "msrvtt" / "videos"
 FRAMES = 20
@@ -66,7 +66,7 @@ def embed(path: Path, config: Any, **named: Any) -> dict:
     """The real function with the stand-in."""
     import numpy as np  # as in the pipeline, processes import what they need when they need it
 
-    from extract import features
+    from videocap.extract import features
 
     def encode(frames: np.ndarray) -> np.ndarray:
         time.sleep(float(os.environ[SLEEP]) * len(frames))

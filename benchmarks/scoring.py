@@ -23,12 +23,12 @@ from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 from stores import medians
 
-from model.scores import java
-from model.scores.bootstrap import resampled
-from model.scores.meteor import Meteor as OurMeteor
-from model.scores.metrics import Scores, score
-from model.scores.paraphrases import write_subset
-from model.scores.protocol import tokenized
+from videocap.model.scores import java
+from videocap.model.scores.bootstrap import resampled
+from videocap.model.scores.meteor import Meteor as OurMeteor
+from videocap.model.scores.metrics import Scores, score
+from videocap.model.scores.paraphrases import write_subset
+from videocap.model.scores.protocol import tokenized
 
 CAPTIONS = Path(__file__).parents[1].parent / "shared" / "data" / "msrvtt" / "val.json"
 VIDEOS = 2990

@@ -20,14 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-import tasks
-from extract.shards import writer
-from extract.shards.checks import check_arrived
-from pipeline.config import load
-from pipeline.sharing import push_pull
-from pipeline.sharing.places import Folder
-from pipeline.stages.experiment import Experiment
-from pipeline.stores.store import Store
+from videocap import tasks
+from videocap.extract.shards import writer
+from videocap.extract.shards.checks import check_arrived
+from videocap.pipeline.config import load
+from videocap.pipeline.sharing import push_pull
+from videocap.pipeline.sharing.places import Folder
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stores.store import Store
 
 WIDTH = 512
 

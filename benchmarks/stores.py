@@ -24,16 +24,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from extract import open_store
-from extract.shards import writer
-from extract.shards.store import FeatureStore
-from pipeline.stores.store import Store
+from videocap import open_store
+from videocap.extract.shards import writer
+from videocap.extract.shards.store import FeatureStore
+from videocap.pipeline.stores.store import Store
 
 ROWS, WIDTH, SHARD = 20, 512, 128
 OPEN = """
 import sys, time
 import h5py, json, numpy
-from extract.shards.store import FeatureStore
+from videocap.extract.shards.store import FeatureStore
 started = time.perf_counter()
 FeatureStore(sys.argv[1])["video77"]
 print(1000 * (time.perf_counter() - started))

@@ -25,11 +25,11 @@ from stores import medians
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from extract.corpus.table import Video
-from model.config import ASPECTS, AspectsConfig, DecoderConfig, FusionConfig, TrainConfig, Vis2TextConfig
-from model.training.batches import Batch, TrainingData
-from model.training.trainer import Trainer
-from model.vocabulary import PAD, SPECIAL, Vocabulary
+from videocap.extract.corpus.table import Video
+from videocap.model.config import ASPECTS, AspectsConfig, DecoderConfig, FusionConfig, TrainConfig, Vis2TextConfig
+from videocap.model.training.batches import Batch, TrainingData
+from videocap.model.training.trainer import Trainer
+from videocap.model.vocabulary import PAD, SPECIAL, Vocabulary
 
 FRAMES, WIDTH, WORDS, CAPTIONS = 20, 512, 8_000, 20
 PRODUCTS = ("mm", "attention", "rnn")  # in the names of operations

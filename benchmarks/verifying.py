@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 from stores import medians
 
-from extract.shards import writer
-from extract.shards.checks import check_shard
-from pipeline.stores.store import Store
-from pipeline.stores.verify import verify
+from videocap.extract.shards import writer
+from videocap.extract.shards.checks import check_shard
+from videocap.pipeline.stores.store import Store
+from videocap.pipeline.stores.verify import verify
 
 ROWS, WIDTH = 20, 512
 SPEC = {"stage": "EmbedFramesShard", "config": {}, "inputs": {}}

@@ -15,11 +15,11 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-import tasks
-from extract.config import MODELS, NAME, OPENAI_MODELS
-from pipeline.config import BaseConfig, fields, load
-from pipeline.stages.experiment import Experiment
-from pipeline.stages.stage import Stage
+from videocap import tasks
+from videocap.extract.config import MODELS, NAME, OPENAI_MODELS
+from videocap.pipeline.config import BaseConfig, fields, load
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stages.stage import Stage
 
 PLACE = Path(__file__).with_name("config.md")
 WIDTH = 120

@@ -272,3 +272,26 @@ class TextEncoderConfig(Section):
 
     weights: Where[Annotated[Weights, AfterValidator(_has_text)]] = "ViT-B/16"
     """As `encoder.weights`, but a CLIP."""
+
+
+def _toyclip_is_for_toyworld(config: Any) -> None:
+    """Raises ValueError where the demo's weights are asked for other data, or for frames that they don't take."""
+    if "toyclip" not in (config.encoder.weights, config.text_encoder.weights):
+        return
+    if config.data.kind != "toyworld":
+        raise ValueError(f"weights 'toyclip' are the demo's, for data.kind 'toyworld', not {config.data.kind!r}")
+    if config.encoder.pixels % TOYCLIP_STRIDE:
+        raise ValueError(
+            f"weights 'toyclip' take encoder.pixels of a multiple of {TOYCLIP_STRIDE}, not {config.encoder.pixels}"
+        )
+
+
+SECTIONS = {
+    "data": DataConfig,
+    "toyworld": ToyWorldConfig,
+    "toyclip": ToyClipConfig,
+    "decode": DecodeConfig,
+    "encoder": EncoderConfig,
+    "text_encoder": TextEncoderConfig,
+}
+CHECKS = (_toyclip_is_for_toyworld,)

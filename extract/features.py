@@ -14,15 +14,15 @@ import imageio_ffmpeg
 import numpy as np
 from tqdm import tqdm
 
-from extract.config import MODELS, DecodeConfig, EncoderConfig
-from extract.corpus import video_files
-from extract.encoders import load
-from extract.encoders.openai_clip import ClipEncoder
-from extract.shards import shard as shards
-from extract.shards import writer
-from extract.video import frames
-from extract.video.demux import VideoError
-from extract.video.probe import Prober
+from videocap.extract.config import MODELS, DecodeConfig, EncoderConfig
+from videocap.extract.corpus import video_files
+from videocap.extract.encoders import load
+from videocap.extract.encoders.openai_clip import ClipEncoder
+from videocap.extract.shards import shard as shards
+from videocap.extract.shards import writer
+from videocap.extract.video import frames
+from videocap.extract.video.demux import VideoError
+from videocap.extract.video.probe import Prober
 
 Item = tuple[str, str]  # id, sha256 of the source
 MOST_HELD = 512 << 20  # bytes of frames in memory

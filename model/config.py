@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from extract.config import How, Section, What
+from videocap.extract.config import How, Section, What
 
 Aspect = Literal["intention", "effect", "attribute"]
 ASPECTS = ("intention", "effect", "attribute")
@@ -171,3 +171,38 @@ class ScoreConfig(Section):
     @classmethod
     def _in_order(cls, controls: tuple[Control, ...]) -> tuple[Control, ...]:
         return tuple(name for name in CONTROLS if name in controls)
+
+
+def _aspects_are_annotated(config: Any) -> None:
+    """Raises ValueError for aspects of MSR-VTT without the file that annotates them."""
+    if config.data.kind == "msrvtt" and config.aspects.use and not config.data.commonsense:
+        raise ValueError(
+            f"aspects.use: {', '.join(config.aspects.use)} of MSR-VTT are in V2C's annotations: set "
+            "data.commonsense, or go without by aspects.use=[]"
+        )
+
+
+def _controls_show_less(config: Any) -> None:
+    """Raises ValueError for a control that is the experiment itself."""
+    for name in config.score.controls:
+        changes = CONTROLS[name]
+        if "fusion.frames" in changes and config.fusion.frames != "all":
+            raise ValueError(f'score.controls: {name!r} is a control of fusion.frames = "all"; leave it out')
+        if "fusion.frames" in changes and config.decode.frames == 1 and not config.data.features:
+            raise ValueError(f"score.controls: {name!r} changes nothing where decode.frames is 1; leave it out")
+        as_it_is = {field: getattr(getattr(config, field.split(".")[0]), field.split(".")[1]) for field in changes}
+        if as_it_is == changes:
+            raise ValueError(f"score.controls: {name!r} is what this config trains anyway; leave it out")
+
+
+SECTIONS = {
+    "vocabulary": VocabularyConfig,
+    "fusion": FusionConfig,
+    "vis2text": Vis2TextConfig,
+    "aspects": AspectsConfig,
+    "decoder": DecoderConfig,
+    "train": TrainConfig,
+    "generate": GenerateConfig,
+    "score": ScoreConfig,
+}
+CHECKS = (_aspects_are_annotated, _controls_show_less)

@@ -9,9 +9,19 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    model_validator,
+)
 
 ROLES = ("what", "where", "how")
 
@@ -48,11 +58,29 @@ class PipelineConfig(_Section):
 
 
 class BaseConfig(BaseModel):
-    """What every experiment's config has; `videocap_config.Config` adds the sections of the stages."""
+    """What every experiment's config has; `compose` adds the sections of the stages."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
     experiment: ExperimentConfig = ExperimentConfig()
     pipeline: PipelineConfig = PipelineConfig()
+
+
+def compose(*modules: ModuleType) -> type[BaseConfig]:
+    """The class of configs that have the sections of these modules, and pass their checks.
+
+    Args:
+        modules: each with SECTIONS, {name: class of the section}, and CHECKS, functions that take the whole config and
+            raise ValueError for values that do not go together.
+    """
+    sections = {name: (section, section()) for module in modules for name, section in module.SECTIONS.items()}
+
+    def check(config: BaseConfig) -> BaseConfig:
+        for one in (one for module in modules for one in module.CHECKS):
+            one(config)
+        return config
+
+    checks = {"check": model_validator(mode="after")(check)}
+    return create_model("Config", __base__=BaseConfig, __validators__=checks, **sections)
 
 
 @cache

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from pipeline.same_results import SAME_RESULTS
+from videocap.pipeline.same_results import SAME_RESULTS
 
 
 def canonical(value: Any) -> str:

@@ -8,11 +8,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.artifacts import jobs, publish
-from pipeline.artifacts.jobs import UNFINISHED
-from pipeline.artifacts.results import MOST_RECORDS, Artifacts
-from pipeline.stores.imported import is_foreign
-from pipeline.stores.store import Store, read_record
+from videocap.pipeline.artifacts import jobs, publish
+from videocap.pipeline.artifacts.jobs import UNFINISHED
+from videocap.pipeline.artifacts.results import MOST_RECORDS, Artifacts
+from videocap.pipeline.stores.imported import is_foreign
+from videocap.pipeline.stores.store import Store, read_record
 
 
 @dataclass

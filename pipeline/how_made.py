@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from pipeline.stages.experiment import Experiment
-from pipeline.stages.gather import Gather
-from pipeline.stages.pack import Pack
-from pipeline.stages.stage import Stage
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stages.gather import Gather
+from videocap.pipeline.stages.pack import Pack
+from videocap.pipeline.stages.stage import Stage
 
 BOX, GAP = (175, 28), (16, 24)  # width and height of a stage in the picture, and of what is between stages
 

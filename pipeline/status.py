@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.stages.experiment import Experiment
-from pipeline.stages.gather import Gather
-from pipeline.stages.pack import Pack
-from pipeline.stages.reasons import UNREAD, Reason
-from pipeline.stages.stage import Stage
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stages.gather import Gather
+from videocap.pipeline.stages.pack import Pack
+from videocap.pipeline.stages.reasons import UNREAD, Reason
+from videocap.pipeline.stages.stage import Stage
 
 
 def status(experiment: Experiment) -> list[dict[str, Any]]:

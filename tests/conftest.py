@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from model.scores.meteor import Meteor
+from videocap.model.scores.meteor import Meteor
 
 settings.register_profile("patient", deadline=None)  # machines are noisy: an example may take long
 settings.load_profile("patient")

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-import tasks
-from extract.shards import shard, writer
-from extract.shards.checks import check_arrived
-from pipeline.artifacts.results import Artifacts
-from pipeline.config import load
-from pipeline.sharing import push_pull
-from pipeline.sharing.push_pull import Sent
-from pipeline.stages.experiment import Experiment
-from pipeline.stores.store import Store
+from videocap import tasks
+from videocap.extract.shards import shard, writer
+from videocap.extract.shards.checks import check_arrived
+from videocap.pipeline.artifacts.results import Artifacts
+from videocap.pipeline.config import load
+from videocap.pipeline.sharing import push_pull
+from videocap.pipeline.sharing.push_pull import Sent
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stores.store import Store
 
 # OpenAI's weights are known by name, so that the specs need no file
 NAMED = "encoder.weights=ViT-B/16 text_encoder.weights=ViT-B/16 encoder.pixels=224"

@@ -13,13 +13,12 @@ import pytest
 from luigi_runs import FOLDER, TINY, Run, environment, luigi
 from PIL import Image
 
-import tasks
 import videocap
-import videocap_caption
-from extract.features import SourceChanged
-from extract.shards import shard
-from model.captions.own_videos import make_rows, read_rows
-from videocap_caption import CaptionedVideo, VideoCaptioner
+from videocap import caption, tasks
+from videocap.captioner import CaptionedVideo, VideoCaptioner
+from videocap.extract.features import SourceChanged
+from videocap.extract.shards import shard
+from videocap.model.captions.own_videos import make_rows, read_rows
 
 # some steps more, for captions that differ between clips
 SOME = TINY + " train.epochs=12 train.lr=0.01"
@@ -54,10 +53,10 @@ def test_at_least_one_video_is_named(capsys):
 
 
 def test_long_lists_of_times_are_shortened():
-    lines = videocap_caption.text(CaptionedVideo("a.mp4", "a dog", {"effect": "joy"}, tuple(range(20)), True))
+    lines = caption.text(CaptionedVideo("a.mp4", "a dog", {"effect": "joy"}, tuple(range(20)), True))
     assert lines[:3] == ["a.mp4", "  a dog", "  effect: joy"]
     assert lines[3] == "  looked at 20 frames, at 0.00, 1.00, 2.00, 3.00, … 19.00 s, from the store"
-    assert videocap_caption.text(CaptionedVideo("a.mp4", "a dog", {}, (0.0,)))[-1] == "  looked at 1 frame, at 0.00 s"
+    assert caption.text(CaptionedVideo("a.mp4", "a dog", {}, (0.0,)))[-1] == "  looked at 1 frame, at 0.00 s"
 
 
 def test_of_videos_that_stop_a_shard_only_the_one_to_blame_is_left_out(tmp_path):
@@ -147,7 +146,7 @@ def run(artifacts: Path, *arguments: str, cwd: Path | None = None) -> subprocess
 
 @pytest.mark.slow
 def test_known_videos_get_the_captions_of_the_pipeline_and_no_encoder_is_loaded(artifacts, monkeypatch):
-    monkeypatch.setattr("extract.features.load_encoder", lambda *_: pytest.fail("an encoder was loaded"))
+    monkeypatch.setattr("videocap.extract.features.load_encoder", lambda *_: pytest.fail("an encoder was loaded"))
     expected, files, before = said(artifacts), clips(artifacts), listing(artifacts)
     found = VideoCaptioner(tasks.DEFAULT_CONFIG, SOME)([files[name] for name in expected])
     assert [{"caption": one.caption, **one.aspects} for one in found] == list(expected.values())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from luigi_runs import TINY, Run, environment
 
-from tasks import DecodeShard
+from videocap.tasks import DecodeShard
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
@@ -21,7 +21,7 @@ class Project:
     def __init__(self, folder: Path):
         self.folder, self.artifacts = folder / "project", folder / "artifacts"
         left_out = shutil.ignore_patterns(".*", "artifacts", "tests", "*.egg-info", "__pycache__")
-        shutil.copytree(ROOT, self.folder, ignore=left_out)
+        shutil.copytree(ROOT, self.folder, ignore=left_out, symlinks=True)
 
     def command(self, *arguments: str) -> tuple[int, str]:
         env = {**environment(self.artifacts), "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"}

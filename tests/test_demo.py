@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from luigi_runs import LUIGI, TINY, Run, environment, kill_once_in_each, luigi
 
-import tasks
+from videocap import tasks
 
 STAGES = [
     "ToyWorld", "Corpus", "ToyClip", "DecodeShard", "EmbedFramesShard", "EmbedCaptionsShard",
@@ -275,7 +275,8 @@ def test_a_config_mistake_is_refused_before_anything_runs(tmp_path):
 
 @pytest.mark.parametrize("does", ["pass", "assert tasks.Pipeline(override=sys.argv[1]).complete()"])
 def test_the_scheduling_process_loads_nothing_heavy(demo, does):
-    code = f"import sys, tasks; {does}; print({{'torch', 'h5py', 'numpy', 'clip', 'av'}} & set(sys.modules))"
+    code = f"import sys; from videocap import tasks; {does}; "
+    code += "print({'torch', 'h5py', 'numpy', 'clip', 'av'} & set(sys.modules))"
     command = [sys.executable, "-c", code, TINY]
     assert subprocess.check_output(command, env=environment(demo.artifacts), cwd="/", text=True).strip() == "set()"
 
@@ -283,7 +284,7 @@ def test_the_scheduling_process_loads_nothing_heavy(demo, does):
 @pytest.mark.slow
 def test_two_experiments_in_one_process(demo):
     code = (
-        "import luigi, sys, tasks\n"
+        "import luigi, sys\nfrom videocap import tasks\n"
         "some = [tasks.Pipeline(override=sys.argv[1] + name) for name in (' experiment.name=a', ' experiment.name=b"
         " generate.length_penalty=0.0')]\n"
         "sys.exit(not luigi.build(some, local_scheduler=True))"

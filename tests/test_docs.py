@@ -19,13 +19,12 @@ from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import TaskClassNotFoundException
 from pydantic import create_model
 
-import tasks
-import videocap
-from extract.config import Section, What
-from extract.shards import writer
-from pipeline.config import fields, parse_override
-from pipeline.digests import canonical
-from pipeline.stores.store import Store
+from videocap import command_line, tasks
+from videocap.extract.config import Section, What
+from videocap.extract.shards import writer
+from videocap.pipeline.config import fields, parse_override
+from videocap.pipeline.digests import canonical
+from videocap.pipeline.stores.store import Store
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -168,11 +167,12 @@ def parse(program: str, arguments: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(argparse.ArgumentParser, "_get_option_tuples", lambda *_: [])  # no abbreviations
         if program == "videocap":
-            chosen = videocap.parser().parse_args(arguments)
+            chosen = command_line.parser().parse_args(arguments)
             if chosen.command == "why" and not hasattr(tasks, chosen.stage):
                 raise SystemExit(f"no stage {chosen.stage}")
         else:
-            CmdlineParser(arguments)
+            # in one process the stages are there under one name
+            CmdlineParser([re.sub("^tasks$", "videocap.tasks", argument) for argument in arguments])
 
 
 @parametrized_by_page

@@ -95,8 +95,8 @@ def test_an_encoder_is_added_as_the_page_says(tmp_path):
         """
 import json
 import numpy as np, torch, torchvision
-from extract.config import EncoderConfig
-from extract.encoders import convnext, encoder, load
+from videocap.extract.config import EncoderConfig
+from videocap.extract.encoders import convnext, encoder, load
 geometry = {"pixels": 224, "resize": 236, "interpolation": "bilinear"}
 print(json.dumps(EncoderConfig(weights="ConvNeXt-Tiny", **geometry).weights))
 model = torchvision.models.convnext_tiny().eval()
@@ -122,8 +122,8 @@ def test_a_kind_of_dataset_is_added_as_the_page_says(tmp_path):
         project,
         """
 import json
-from extract.config import DataConfig
-from extract.corpus import corpus
+from videocap.extract.config import DataConfig
+from videocap.extract.corpus import corpus
 def read(file):
     data = DataConfig(kind="tsv", videos=".", annotations=file)
     return corpus.read(data, {"a.mp4": "0" * 64, "b.mp4": "1" * 64})[0]

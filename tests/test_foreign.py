@@ -12,11 +12,10 @@ import pytest
 from luigi_runs import TINY, environment, foretold, kill, luigi, status
 from weights import save_random
 
-import tasks
-from extract import open_store
-from pipeline.config import load
-from pipeline.stages.experiment import Experiment
-from pipeline.stores.imported import foreign_store
+from videocap import open_store, tasks
+from videocap.pipeline.config import load
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stores.imported import foreign_store
 
 CONFIG = """
 [experiment]

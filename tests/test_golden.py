@@ -17,15 +17,15 @@ import numpy as np
 import pytest
 from weights import save_random
 
-import tasks
-from extract import features as extraction
-from extract.config import DataConfig, DecodeConfig, EncoderConfig, ToyClipConfig, ToyWorldConfig
-from extract.corpus import corpus
-from extract.shards import shard as shards
-from extract.toy import clip as toyclip
-from extract.toy import world as toyworld
-from pipeline.config import load
-from pipeline.stages.experiment import Experiment
+from videocap import tasks
+from videocap.extract import features as extraction
+from videocap.extract.config import DataConfig, DecodeConfig, EncoderConfig, ToyClipConfig, ToyWorldConfig
+from videocap.extract.corpus import corpus
+from videocap.extract.shards import shard as shards
+from videocap.extract.toy import clip as toyclip
+from videocap.extract.toy import world as toyworld
+from videocap.pipeline.config import load
+from videocap.pipeline.stages.experiment import Experiment
 
 GOLDEN = Path(__file__).with_name("golden.json")
 DEMO = Experiment(load(tasks.Config, tasks.DEFAULT_CONFIG), tasks.Report).order

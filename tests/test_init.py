@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from sources import msrvtt_file
 
-import tasks
 import videocap
-from extract.corpus import corpus
-from extract.corpus.video_files import find_videos
-from pipeline.config import load
+from videocap import tasks
+from videocap.extract.corpus import corpus
+from videocap.extract.corpus.video_files import find_videos
+from videocap.pipeline.config import load
 
 NAMES = [f"video{number}" for number in range(12)]
 THREE = dict(zip(NAMES, ["train", "validate", "test"] * 4, strict=True))

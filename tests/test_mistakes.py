@@ -27,7 +27,7 @@ from luigi_runs import FOLDER, LUIGI, SMALL, Run, environment, kill, logs, luigi
 from weights import random_resnet, save_random
 
 import videocap
-from extract.toy import world as toyworld
+from videocap.extract.toy import world as toyworld
 
 CONFIG = (
     FOLDER

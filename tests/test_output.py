@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from luigi_runs import LUIGI, TINY, Run, environment, luigi
 
-from pipeline.run import terminal as messages
+from videocap.pipeline import words
+from videocap.pipeline.run import terminal
 
 
 @pytest.mark.parametrize(
@@ -29,10 +30,10 @@ def test_a_command_that_luigi_does_not_understand_is_one_line(tmp_path, argument
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5_000, "83 min"), (9_000, "2 h 30 min")]
+    ("seconds", "said"), [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5_000, "83 min"), (9_000, "2 h 30 min")]
 )
-def test_times_are_as_precise_as_a_person_needs(seconds, words):
-    assert messages.duration(seconds) == words
+def test_times_are_as_precise_as_a_person_needs(seconds, said):
+    assert words.duration(seconds) == said
 
 
 @pytest.fixture(scope="module")
@@ -129,10 +130,10 @@ def test_what_goes_wrong_while_luigi_schedules_is_one_line(capsys):
     text = (
         "Will not run Train or any dependencies due to error in complete() method:\nTraceback …\nOSError: it is gone\n"
     )
-    terminal = messages.Terminal()
+    shown = terminal.Terminal()
     for _ in range(2):
-        terminal.emit(logging.LogRecord("luigi-interface", logging.WARNING, "", 0, text, (), None))
+        shown.emit(logging.LogRecord("luigi-interface", logging.WARNING, "", 0, text, (), None))
     told = capsys.readouterr().err
     assert "failed: OSError: it is gone" in told
     assert "Traceback" not in told
-    assert terminal.unexpected == ["failed: OSError: it is gone"]
+    assert shown.unexpected == ["failed: OSError: it is gone"]

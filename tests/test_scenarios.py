@@ -15,7 +15,7 @@ import pytest
 from luigi_runs import SMALL, Run, environment, foretold, kill, luigi, start, status
 from weights import save_random
 
-from extract.toy import world as toyworld
+from videocap.extract.toy import world as toyworld
 
 pytestmark = pytest.mark.slow
 

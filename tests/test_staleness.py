@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from luigi_runs import FOLDER, TINY, foretold, luigi, status
 
-import tasks
-from extract.shards.exchange import write_shard
-from pipeline.artifacts.results import Artifacts
-from pipeline.config import fields, load
-from pipeline.stages.experiment import Experiment
-from pipeline.stages.stage import Stage
-from pipeline.stores import imported
+from videocap import tasks
+from videocap.extract.shards.exchange import write_shard
+from videocap.pipeline.artifacts.results import Artifacts
+from videocap.pipeline.config import fields, load
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stages.stage import Stage
+from videocap.pipeline.stores import imported
 
 DEMO = tasks.DEFAULT_CONFIG.read_text()
 REPORT = {"Report"}

@@ -10,15 +10,15 @@ from luigi_runs import FOLDER
 from videos import synthetic
 from weights import save_random
 
-import tasks
 import videocap
-from extract import features as extraction
-from extract.shards import shard, writer
-from extract.shards.exchange import item_digest, write_shard
-from pipeline.config import load
-from pipeline.digests import file_digest
-from pipeline.stages.experiment import Experiment
-from pipeline.stores.store import Index, Store
+from videocap import tasks
+from videocap.extract import features as extraction
+from videocap.extract.shards import shard, writer
+from videocap.extract.shards.exchange import item_digest, write_shard
+from videocap.pipeline.config import load
+from videocap.pipeline.digests import file_digest
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stores.store import Index, Store
 
 CONFIG = FOLDER.replace("pixels = 64", "pixels = 32\nprecision = 'fp32'") + "[decode]\nframes = 3\n[pipeline]\n"
 CONFIG += "shard_size = 2\n"

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from luigi_runs import TINY, kill_once_in_each, luigi
 
-import tasks
-from extract.shards.exchange import write_shard
-from model.report.tables import Table
-from pipeline.artifacts.results import Artifacts
-from pipeline.config import load
-from pipeline.stores import imported
-from videocap_config import CONFIGS
+from videocap import tasks
+from videocap.extract.shards.exchange import write_shard
+from videocap.model.report.tables import Table
+from videocap.pipeline.artifacts.results import Artifacts
+from videocap.pipeline.config import load
+from videocap.pipeline.stores import imported
+from videocap.tasks import CONFIGS
 
 PAPER = {1: 62.2, 2: 60.4, 3: 62.4, 4: 59.3, 5: 62.2}  # CIDEr of each table's last row
 ROWS = {1: 1, 2: 3, 3: 5, 4: 6, 5: 5}  # that have an experiment

@@ -19,15 +19,15 @@ from shares import FRAMES, add, experiment_in, rows_in, rows_of, store_in
 from videos import synthetic
 from weights import save_random
 
-import tasks
 import videocap
-from extract.shards import writer
-from extract.shards.checks import check_arrived
-from pipeline.config import load
-from pipeline.sharing import push_pull
-from pipeline.sharing.places import Folder, place_of
-from pipeline.stages.experiment import Experiment
-from pipeline.stores.store import Store
+from videocap import tasks
+from videocap.extract.shards import writer
+from videocap.extract.shards.checks import check_arrived
+from videocap.pipeline.config import load
+from videocap.pipeline.sharing import push_pull
+from videocap.pipeline.sharing.places import Folder, place_of
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stores.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -324,8 +324,8 @@ def test_a_push_that_is_killed_is_finished_by_the_next(tmp_path):
     team, experiment = Folder(tmp_path / "team"), experiment_in(tmp_path / "alice")
     shown = team.root / "stores" / store.folder.name
     code = (
-        "from pathlib import Path; from shares import *; from pipeline.sharing.push_pull import push\n"
-        "from pipeline.sharing.places import *\n"
+        "from pathlib import Path; from shares import *; from videocap.pipeline.sharing.push_pull import push\n"
+        "from videocap.pipeline.sharing.places import *\n"
         f"list(push(experiment_in(Path({str(tmp_path / 'alice')!r})), [FRAMES], place_of({str(team)!r})))"
     )
     kills = 0

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from luigi_runs import FOLDER
 
-import tasks
 import videocap
-from pipeline.config import load
-from pipeline.stages.experiment import Experiment
+from videocap import tasks
+from videocap.pipeline.config import load
+from videocap.pipeline.stages.experiment import Experiment
 
 
 def run(*arguments: str, **options) -> subprocess.CompletedProcess:

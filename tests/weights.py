@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from extract.encoders.openai_clip import clip
+from videocap.extract.encoders.openai_clip import clip
 
 SIZES = {
     "ViT-B/16": dict(embed_dim=512, image_resolution=224, vision_layers=12, vision_width=768, vision_patch_size=16),

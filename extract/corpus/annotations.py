@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from extract.corpus.left_out import Findings
-from extract.corpus.splits import split_of
-from extract.corpus.table import CorpusError, load_json
+from videocap.extract.corpus.left_out import Findings
+from videocap.extract.corpus.splits import split_of
+from videocap.extract.corpus.table import CorpusError, load_json
 
 ASPECTS = ("intention", "effect", "attribute")
 COLUMNS = ("video", "caption", "split", *ASPECTS)

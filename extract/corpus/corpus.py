@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from extract.config import DataConfig
-from extract.corpus import annotations as annotation_files
-from extract.corpus import splits as split_lists
-from extract.corpus.annotations import ASPECTS, Entry
-from extract.corpus.commonsense import add_commonsense
-from extract.corpus.left_out import Findings, sentence
-from extract.corpus.table import CorpusError, Video, dump_json, write
-from extract.corpus.video_files import find_videos, match, match_features, odd_videos
+from videocap.extract.config import DataConfig
+from videocap.extract.corpus import annotations as annotation_files
+from videocap.extract.corpus import splits as split_lists
+from videocap.extract.corpus.annotations import ASPECTS, Entry
+from videocap.extract.corpus.commonsense import add_commonsense
+from videocap.extract.corpus.left_out import Findings, sentence
+from videocap.extract.corpus.table import CorpusError, Video, dump_json, write
+from videocap.extract.corpus.video_files import find_videos, match, match_features, odd_videos
 
 SPLITS = ("train", "val", "test")
 MSRVTT_VIDEOS = 9000  # annotations of as many are MSR-VTT as a whole, not a part of it

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from extract.corpus import annotations as annotation_files
-from extract.corpus import splits as split_lists
-from extract.corpus.left_out import Findings, sentence
-from extract.corpus.table import CorpusError
+from videocap.extract.corpus import annotations as annotation_files
+from videocap.extract.corpus import splits as split_lists
+from videocap.extract.corpus.left_out import Findings, sentence
+from videocap.extract.corpus.table import CorpusError
 
 ROW_FILES = (".csv", ".jsonl", ".txt")
 

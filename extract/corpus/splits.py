@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from extract.corpus.left_out import Findings
-from extract.corpus.table import CorpusError, load_json
+from videocap.extract.corpus.left_out import Findings
+from videocap.extract.corpus.table import CorpusError, load_json
 
 SPLITS = {
     "train": "train",

@@ -9,13 +9,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from extract.corpus import annotations as annotation_files
-from extract.corpus import splits
-from extract.corpus.annotations import ASPECTS, Entry
-from extract.corpus.commonsense import add_commonsense
-from extract.corpus.left_out import Findings, sentence
-from extract.corpus.table import CorpusError
-from extract.corpus.video_files import VIDEO_SUFFIXES, find_videos, match
+from videocap.extract.corpus import annotations as annotation_files
+from videocap.extract.corpus import splits
+from videocap.extract.corpus.annotations import ASPECTS, Entry
+from videocap.extract.corpus.commonsense import add_commonsense
+from videocap.extract.corpus.left_out import Findings, sentence
+from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.video_files import VIDEO_SUFFIXES, find_videos, match
 
 DATA_SUFFIXES = (".csv", ".jsonl", ".json", ".txt")
 SHEETS = (".ods", ".tsv", ".xls", ".xlsx")  # tables that are not read

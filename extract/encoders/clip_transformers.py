@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from extract.device import Device
+from videocap.extract.device import Device
 
 if TYPE_CHECKING:
     import clip.model

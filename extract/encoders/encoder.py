@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from extract.config import Geometry
-from extract.device import Device
+from videocap.extract.config import Geometry
+from videocap.extract.device import Device
 
 
 class Encoder:

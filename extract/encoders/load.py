@@ -11,10 +11,10 @@ from urllib.error import URLError
 
 import torch
 
-from extract.config import MODELS, OPENAI_MODELS
-from extract.device import Precision, resolve
-from extract.encoders import openai_clip, resnet
-from extract.encoders.encoder import Encoder
+from videocap.extract.config import MODELS, OPENAI_MODELS
+from videocap.extract.device import Precision, resolve
+from videocap.extract.encoders import openai_clip, resnet
+from videocap.extract.encoders.encoder import Encoder
 
 # Each is a module with FORMAT (what its checkpoints are called), NAMES (of models that `download` finds), `recognises`
 # (state dicts of it), `build` (the module of one, in fp32, or any error) and `encoder` (of such a module). The first

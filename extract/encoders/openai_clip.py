@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from extract.config import OPENAI_MODELS, Geometry
-from extract.device import Device
-from extract.encoders.clip_transformers import TextTransformer, VisionTransformer
-from extract.encoders.encoder import Autocast, Encoder
+from videocap.extract.config import OPENAI_MODELS, Geometry
+from videocap.extract.device import Device
+from videocap.extract.encoders.clip_transformers import TextTransformer, VisionTransformer
+from videocap.extract.encoders.encoder import Autocast, Encoder
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)

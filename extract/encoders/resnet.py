@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet, ResNet152_Weights
 
-from extract.config import RESNET_GEOMETRY
-from extract.device import Device
-from extract.encoders.encoder import Autocast, Encoder
+from videocap.extract.config import RESNET_GEOMETRY
+from videocap.extract.device import Device
+from videocap.extract.encoders.encoder import Autocast, Encoder
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, as in the preprocessing that torchvision publishes with its weights
 STD = (0.229, 0.224, 0.225)

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from extract.shards.exchange import item_digest
-from extract.shards.shard import CURE, DamagedShard, Features, Shard
-from extract.shards.store import MOST_OPEN
+from videocap.extract.shards.exchange import item_digest
+from videocap.extract.shards.shard import CURE, DamagedShard, Features, Shard
+from videocap.extract.shards.store import MOST_OPEN
 
 LEAST_COSINE = 0.9999
 MOST_STRETCH = 0.02  # of a row's length: who stored normalised rows has the right cosine

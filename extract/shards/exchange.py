@@ -16,9 +16,9 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from extract.shards import writer
-from extract.shards.shard import DATASETS
-from extract.shards.store import FeatureStore
+from videocap.extract.shards import writer
+from videocap.extract.shards.shard import DATASETS
+from videocap.extract.shards.store import FeatureStore
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
 LARGEST = 1 << 28  # bytes of one video's features: a file may claim any shape

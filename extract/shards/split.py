@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from extract.corpus import table
-from extract.shards import shard, store
+from videocap.extract.corpus import table
+from videocap.extract.shards import shard, store
 
 
 def load(

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from extract.shards.shard import DIGEST, DamagedShard, Features, Shard
+from videocap.extract.shards.shard import DIGEST, DamagedShard, Features, Shard
 
 FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # that the system allows a process; negative: any number
 MOST_OPEN = FILES // 4 if FILES > 0 else 1000

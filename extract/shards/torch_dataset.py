@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from extract.shards.store import FeatureStore
+from videocap.extract.shards.store import FeatureStore
 
 
 class FeatureDataset(Dataset):

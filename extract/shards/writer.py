@@ -12,7 +12,7 @@ from itertools import groupby
 import h5py
 import numpy as np
 
-from extract.shards.shard import (
+from videocap.extract.shards.shard import (
     DIGEST,
     FORMAT,
     FORMAT_VERSION,

@@ -25,7 +25,7 @@ import imageio_ffmpeg
 import numpy as np
 from tqdm import tqdm
 
-from extract.toy.scene import Scene, describe, scenes
+from videocap.extract.toy.scene import Scene, describe, scenes
 
 PIXELS = 64
 _BLOCK = (7.0, 12.0)  # width and height in pixels

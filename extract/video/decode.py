@@ -18,8 +18,8 @@ import ffmpeg
 import imageio_ffmpeg
 import numpy as np
 
-from extract.video.demux import FORMATS, MAX_FRAMES, Stream, VideoError
-from extract.video.probe import deadline, limit_memory
+from videocap.extract.video.demux import FORMATS, MAX_FRAMES, Stream, VideoError
+from videocap.extract.video.probe import deadline, limit_memory
 
 PATH = "PATH"
 MOST_TERMS = 1500  # of a filter: one argument holds 128 KB

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from extract.video.decode import decode, list_frames, spans
-from extract.video.demux import Stream, VideoError
-from extract.video.probe import Prober, check_file
-from extract.video.resize import resize_crop
+from videocap.extract.video.decode import decode, list_frames, spans
+from videocap.extract.video.demux import Stream, VideoError
+from videocap.extract.video.probe import Prober, check_file
+from videocap.extract.video.resize import resize_crop
 
 
 def choose(

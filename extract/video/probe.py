@@ -13,8 +13,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from extract.video import demux
-from extract.video.demux import Stream, VideoError
+from videocap.extract.video import demux
+from videocap.extract.video.demux import Stream, VideoError
 
 MOST_MEMORY = 8 << 30  # bytes of address space; the largest frames that are allowed need about 3 GB
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from model.captioner.attention import Attention, FeedForward
-from model.captioner.decoder import Decoder
+from videocap.model.captioner.attention import Attention, FeedForward
+from videocap.model.captioner.decoder import Decoder
 
 
 class AspectDecoder(nn.Module):

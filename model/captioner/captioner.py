@@ -8,15 +8,15 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from model.captioner import losses
-from model.captioner.aspects import AspectDecoder
-from model.captioner.attention import sinusoid
-from model.captioner.decoder import Cache, Decoder
-from model.captioner.fusion import TemporalFusion, show
-from model.captioner.vis2text import Vis2Text
-from model.config import AspectsConfig, DecoderConfig, FusionConfig, Vis2TextConfig
-from model.training.batches import Batch
-from model.vocabulary import PAD
+from videocap.model.captioner import losses
+from videocap.model.captioner.aspects import AspectDecoder
+from videocap.model.captioner.attention import sinusoid
+from videocap.model.captioner.decoder import Cache, Decoder
+from videocap.model.captioner.fusion import TemporalFusion, show
+from videocap.model.captioner.vis2text import Vis2Text
+from videocap.model.config import AspectsConfig, DecoderConfig, FusionConfig, Vis2TextConfig
+from videocap.model.training.batches import Batch
+from videocap.model.vocabulary import PAD
 
 CAPTION = "caption"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from model.captioner.attention import Attention, FeedForward, KeysValues
+from videocap.model.captioner.attention import Attention, FeedForward, KeysValues
 
 
 @dataclass

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from model.captioner.attention import Attention, FeedForward, sinusoid
+from videocap.model.captioner.attention import Attention, FeedForward, sinusoid
 
 PHI = (5**0.5 - 1) / 2
 

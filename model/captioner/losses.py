@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.config import ASPECTS
+from videocap.model.config import ASPECTS
 
 
 def distillation(vis2text: Tensor, mask: Tensor, text: Tensor, pooling: str) -> Tensor:

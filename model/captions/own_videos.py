@@ -11,12 +11,12 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from extract.corpus.video_files import VIDEO_SUFFIXES
-from extract.device import resolve
-from extract.shards import shard
-from model.captions import search
-from model.report.strips import strips
-from model.training import checkpoints
+from videocap.extract.corpus.video_files import VIDEO_SUFFIXES
+from videocap.extract.device import resolve
+from videocap.extract.shards import shard
+from videocap.model.captions import search
+from videocap.model.report.strips import strips
+from videocap.model.training import checkpoints
 
 
 class Rows(NamedTuple):
@@ -63,7 +63,7 @@ def make_rows(files: Mapping[str, Path], embed: Embed, size: int) -> tuple[dict[
         embed: makes a shard of features.
         size: videos at once.
     """
-    from extract.features import SourceChanged  # who needs no encoder need not wait for its code
+    from videocap.extract.features import SourceChanged  # who needs no encoder need not wait for its code
 
     made: dict[str, Rows] = {}
     failed: dict[str, str] = {}

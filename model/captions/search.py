@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from model.captioner.captioner import CAPTION, Captioner, Memory
-from model.training.batches import Features, FrameTable
-from model.vocabulary import EOS, PAD, SOS, UNK, Vocabulary
+from videocap.model.captioner.captioner import CAPTION, Captioner, Memory
+from videocap.model.training.batches import Features, FrameTable
+from videocap.model.vocabulary import EOS, PAD, SOS, UNK, Vocabulary
 
 
 @torch.inference_mode()

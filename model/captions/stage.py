@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from extract.corpus.table import dump_json
-from extract.device import resolve
-from extract.shards import split
-from model.captions import search
-from model.training import checkpoints
+from videocap.extract.corpus.table import dump_json
+from videocap.extract.device import resolve
+from videocap.extract.shards import split
+from videocap.model.captions import search
+from videocap.model.training import checkpoints
 
 
 def make(folder: Path, config: Any, *, model: Path, videos: Path, rows: Mapping[str, Path]) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 from jinja2 import Environment
 
-from extract.corpus.table import load_json
-from model.config import ASPECTS, METRICS
-from model.report.curves import picture, read
-from model.report.tables import Table
+from videocap.extract.corpus.table import load_json
+from videocap.model.config import ASPECTS, METRICS
+from videocap.model.report.curves import picture, read
+from videocap.model.report.tables import Table
 
 PARTS = ("actor", "events", "order", "all")  # of what a caption of the demo tells right
 EXAMPLES = 4  # of the best captions, of those in the middle, of the worst
@@ -157,7 +157,7 @@ def make(
     Returns:
         what a person should know of it.
     """
-    from model.report.strips import strips  # NumPy and Pillow, which the table of scores does without
+    from videocap.model.report.strips import strips  # NumPy and Pillow, which the table of scores does without
 
     for file in (scores, video_scores, captions, model, curves):
         link_or_copy(file, folder / file.name)

@@ -25,7 +25,7 @@ def strips(items: Sequence[tuple[str, str]], folder: Path, decode: Any, encoder:
         decode, encoder: the sections [decode] and [encoder]: the frames are those that were embedded.
     """
     # no import statement, which would make extraction's code count for what shows it, and load torch with the scores
-    extraction = import_module("extract.features")
+    extraction = import_module("videocap.extract.features")
     found = {}
     with extraction.Sampler([name for name, _ in items], folder, decode, encoder) as sampler:
         for item in items:

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from model.config import METRICS, Metric
+from videocap.model.config import METRICS, Metric
 
 Sections = dict[str, dict[str, Any]]
 

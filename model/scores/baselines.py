@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from extract.toy.scene import Scene, judge
+from videocap.extract.toy.scene import Scene, judge
 
 
 def most_frequent(train: Mapping[str, Sequence[str]]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from model.config import METRICS
+from videocap.model.config import METRICS
 
 SAMPLES, SHARE = 1000, 0.95
 AT_ONCE = 100  # samples, which bounds memory

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from extract.corpus.table import load_json
-from model.config import METRICS
-from model.scores.bootstrap import VideoScores, intervals, resampled
+from videocap.extract.corpus.table import load_json
+from videocap.model.config import METRICS
+from videocap.model.scores.bootstrap import VideoScores, intervals, resampled
 
 
 def compare(first: Path, second: Path, metric: str = "CIDEr", most: int = 10) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.scores.java import PACKAGE, clean, java_command, java_environment, java_failure
+from videocap.model.scores.java import PACKAGE, clean, java_command, java_environment, java_failure
 
 JAR = PACKAGE / "meteor" / "meteor-1.5.jar"
 # Named, because the jar does not find its own paraphrases below a folder with a blank or a letter beyond ASCII.

@@ -11,11 +11,11 @@ from typing import Any
 from pycocoevalcap.bleu.bleu_scorer import BleuScorer, cook_test
 from pycocoevalcap.rouge.rouge import Rouge
 
-from model.config import METRICS
-from model.scores.bootstrap import bleu_counts
-from model.scores.cider import Consensus, Counts, ngrams
-from model.scores.meteor import Meteor
-from model.scores.protocol import Protocol, check_same, tokenized, video_ids
+from videocap.model.config import METRICS
+from videocap.model.scores.bootstrap import bleu_counts
+from videocap.model.scores.cider import Consensus, Counts, ngrams
+from videocap.model.scores.meteor import Meteor
+from videocap.model.scores.protocol import Protocol, check_same, tokenized, video_ids
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from model.scores.java import answers, java_command
-from model.scores.meteor import JAR, PARAPHRASES, bare
+from videocap.model.scores.java import answers, java_command
+from videocap.model.scores.meteor import JAR, PARAPHRASES, bare
 
 LONGEST = 7  # words of a phrase in the table
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-from model.scores.cider import Consensus, ngrams
-from model.scores.java import clean
-from model.scores.tokenizer import tokenize
+from videocap.model.scores.cider import Consensus, ngrams
+from videocap.model.scores.java import clean
+from videocap.model.scores.tokenizer import tokenize
 
 Protocol = Literal["coco", "v2c"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from extract.corpus.table import dump_json, load_json
-from model.config import ASPECTS
-from model.scores.paraphrases import write_subset
-from model.scores.protocol import tokenized
+from videocap.extract.corpus.table import dump_json, load_json
+from videocap.model.config import ASPECTS
+from videocap.model.scores.paraphrases import write_subset
+from videocap.model.scores.protocol import tokenized
 
 SUBSET = "paraphrases.gz"
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from extract.corpus.table import dump_json, load_json
-from model.config import ASPECTS
-from model.scores.baselines import from_templates, told_right
-from model.scores.bootstrap import intervals, resampled
-from model.scores.meteor import Meteor
-from model.scores.metrics import Scores, score
+from videocap.extract.corpus.table import dump_json, load_json
+from videocap.model.config import ASPECTS
+from videocap.model.scores.baselines import from_templates, told_right
+from videocap.model.scores.bootstrap import intervals, resampled
+from videocap.model.scores.meteor import Meteor
+from videocap.model.scores.metrics import Scores, score
 
 
 def make(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model.scores.java import PACKAGE, answers, java_command
+from videocap.model.scores.java import PACKAGE, answers, java_command
 
 JAR = PACKAGE / "tokenizer" / "stanford-corenlp-3.4.1.jar"
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.vocabulary import PAD, Vocabulary, tokenize
+from videocap.model.vocabulary import PAD, Vocabulary, tokenize
 
 
 class Video(Protocol):

@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from model.captioner.captioner import Captioner, CaptionerConfig
-from model.config import AspectsConfig, DecoderConfig, FusionConfig, Vis2TextConfig
-from model.vocabulary import Vocabulary
+from videocap.model.captioner.captioner import Captioner, CaptionerConfig
+from videocap.model.config import AspectsConfig, DecoderConfig, FusionConfig, Vis2TextConfig
+from videocap.model.vocabulary import Vocabulary
 
 KEPT = 2
 

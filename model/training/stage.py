@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from extract.corpus.table import caption_items
-from extract.shards import split, store
-from model.scores.protocol import CiderScorer
-from model.training.batches import TrainingData
-from model.training.trainer import TrainingConfig, train
-from model.vocabulary import Vocabulary
+from videocap.extract.corpus.table import caption_items
+from videocap.extract.shards import split, store
+from videocap.model.scores.protocol import CiderScorer
+from videocap.model.training.batches import TrainingData
+from videocap.model.training.trainer import TrainingConfig, train
+from videocap.model.vocabulary import Vocabulary
 
 
 def make(

@@ -13,14 +13,14 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from extract.device import resolve
-from model.captioner import losses
-from model.captioner.captioner import CAPTION, Captioner, CaptionerConfig
-from model.captions.search import caption
-from model.config import TrainConfig
-from model.training.batches import Batch, Features, TrainingData, mix
-from model.training.checkpoints import load_checkpoint, save_checkpoint, save_model
-from model.vocabulary import Vocabulary
+from videocap.extract.device import resolve
+from videocap.model.captioner import losses
+from videocap.model.captioner.captioner import CAPTION, Captioner, CaptionerConfig
+from videocap.model.captions.search import caption
+from videocap.model.config import TrainConfig
+from videocap.model.training.batches import Batch, Features, TrainingData, mix
+from videocap.model.training.checkpoints import load_checkpoint, save_checkpoint, save_model
+from videocap.model.vocabulary import Vocabulary
 
 RECENT = 20  # steps whose mean caption loss tells whether training explodes
 EXPLODED = 3  # times the first; in demo and tests it was 1.2 at most where something is learned, else 6 to 56

@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
-from pipeline.artifacts import events, publish
-from pipeline.artifacts.results import Artifacts
-from pipeline.stages.experiment import Experiment
+from videocap.pipeline.artifacts import events, publish
+from videocap.pipeline.artifacts.results import Artifacts
+from videocap.pipeline.stages.experiment import Experiment
 
 UNFINISHED = 7 * 24 * 3600  # seconds for which unfinished work is kept
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipeline.artifacts import publish
-from pipeline.digests import digest, file_digest
-from pipeline.stores.store import Store, is_payload, is_plain
+from videocap.pipeline.artifacts import publish
+from videocap.pipeline.digests import digest, file_digest
+from videocap.pipeline.stores.store import Store, is_payload, is_plain
 
 MOST_RECORDS = 20  # of files outside: older ones are not looked at
 

@@ -1,4 +1,4 @@
-"""What a person at the terminal sees of a `luigi` run: options that are absent set well, and its last lines."""
+"""How a `luigi` command begins and ends: what it is registered as, its last lines, and its status."""
 
 from __future__ import annotations
 
@@ -10,135 +10,24 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, NoReturn
 
 import luigi
 import luigi.interface
 import luigi.worker
 from luigi.cmdline_parser import CmdlineParser
-from luigi.scheduler import FAILED
-from luigi.task_register import TaskClassNotFoundException
 
-from pipeline.artifacts import events as runlog
-from pipeline.artifacts import jobs
-from pipeline.config import ConfigError
-from pipeline.run import terminal
-from pipeline.stages.experiment import Experiment
-from pipeline.stages.pack import Pack
-from pipeline.stages.stage import Stage
-
-DEFAULTS = {
-    # luigi.cfg is found only in the current folder, and Luigi's own lock refuses a second run of one command line
-    "core": {"no_lock": "true", "log_level": "CRITICAL"},
-    # an embed pack that finds its frames gone decodes them itself; who waits on a luigid asks it every 1 to 2 seconds,
-    # not 1 to 6: within configs/luigid.cfg's delays a pack must be taken over from a process that died
-    "worker": {"check_unfulfilled_deps": "false", "wait_jitter": "1"},
-    "retcode": {
-        "already_running": "10",
-        "missing_data": "20",
-        "not_run": "25",
-        "task_failed": "30",
-        "scheduling_error": "35",
-        "unhandled_exception": "40",
-    },
-}
-
+from videocap.pipeline.artifacts import events, jobs
+from videocap.pipeline.config import ConfigError
+from videocap.pipeline.run import log_file, terminal
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stages.pack import Pack
 
 UNEXPLAINED = "failed: no stage says why; a process may have been stopped, or have run out of memory"
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, which ends a run as Ctrl-C does."""
-
-
-def set_luigi_defaults() -> None:
-    """Set the Luigi options that neither a luigi.cfg nor the command line gives."""
-    config = luigi.configuration.get_config()
-    for section, options in DEFAULTS.items():
-        for option, value in options.items():
-            if not config.has_option(section, option):
-                config.set(section, option, value)
-    remote = any(argument.startswith("--scheduler-") for argument in sys.argv)
-    named = any(
-        config.has_option("core", name) for name in ("scheduler_host", "scheduler_url", "default-scheduler-host")
-    )
-    if not remote and not named and not config.has_option("core", "local_scheduler"):
-        config.set("core", "local_scheduler", "true")
-    terminal.replace_luigis()
-    sys.excepthook = _end_quietly
-    luigi.worker.Worker._keep_alive = _stay
-    luigi.worker.Worker._get_work = _get_work
-    luigi.worker.Worker._create_task_process = _create_task_process
-
-
-_HOOK = sys.excepthook
-
-
-def _end_quietly(kind: type[BaseException], error: BaseException, *rest: Any) -> None:
-    """In place of a traceback that is nobody's business."""
-    if issubclass(kind, KeyboardInterrupt):
-        print("Stopped by Ctrl-C.", file=sys.stderr)
-    elif issubclass(kind, TaskClassNotFoundException):
-        told = str(error).partition("Did you mean")[0].partition("Candidates")[0].strip()
-        print(f"{told} What there is to ask for: Pipeline, Table", file=sys.stderr)
-    else:
-        _HOOK(kind, error, *rest)
-
-
-def _stay(worker: luigi.worker.Worker, response: luigi.worker.GetWorkResponse) -> bool:
-    """Whether a worker that gets no task now waits for one: on a luigid while another process works for it, too.
-
-    Luigi would leave at once, with features half done, or with its option `keep_alive` wait for what has failed.
-    """
-    stays = not scheduled_locally() and worker.run_succeeded and response.n_pending_tasks > 0
-    if stays and not response.running_tasks and not hasattr(worker, "told"):
-        worker.told = True
-        runlog.LOG.warning(
-            "waiting for what failed in another process, until the luigid hands it out again (its retry_delay)"
-        )
-    return stays
-
-
-_GET_WORK = luigi.worker.Worker._get_work
-
-
-def _get_work(worker: luigi.worker.Worker) -> luigi.worker.GetWorkResponse:
-    """The next task, but none that has failed in this process: that goes back, for others to try.
-
-    A luigid hands out what failed again after its retry_delay. Where that is short, a process in which many packs fail
-    would be handed the first of them again before the last one had failed, without end.
-    """
-    returned = set()
-    while True:
-        response = _GET_WORK(worker)
-        task = response.task_id
-        last = {} if worker.run_succeeded else {known.task_id: status for known, status, _ in worker._add_task_history}
-        if task is None or last.get(task) != FAILED:
-            return response
-        worker._scheduler.add_task(worker=worker._id, task_id=task, status=FAILED, runnable=False)
-        if task in returned:  # nothing else is left
-            return response._replace(task_id=None)
-        returned.add(task)
-
-
-_CREATE = luigi.worker.Worker._create_task_process
-
-
-def _create_task_process(worker: luigi.worker.Worker, task: luigi.Task) -> luigi.worker.TaskProcess:
-    """Import what a task that is to be forked (with `--workers`) needs: each fork would import torch anew, in 2 s.
-
-    Importing is all that this process does with it. The only threads that starts are NumPy's, which survive forks.
-    """
-    process = _CREATE(worker, task)
-    if process.use_multiprocessing and isinstance(task, Stage) and task.makes:
-        with suppress(Exception):  # the fork meets it, too, and reports it
-            task.function()
-    return process
-
-
-def scheduled_locally() -> bool:
-    return luigi.interface.core().local_scheduler
 
 
 def is_asked_for(root: luigi.Task) -> bool:
@@ -170,8 +59,8 @@ def begin(
     if not is_asked_for(root):
         return
     terminal.listen()
-    terminal.log_file().folder = experiments[0].artifacts.root
-    runlog.LOG.debug("luigi %s", shlex.join(sys.argv[1:]))
+    log_file.log_file().folder = experiments[0].artifacts.root
+    events.LOG.debug("luigi %s", shlex.join(sys.argv[1:]))
     share_cores()
     try:
         for experiment in experiments:
@@ -191,7 +80,7 @@ def log_failure(experiment: Experiment, task: str, exception: Exception) -> None
         reason = f"the results can't be shown ({exception}): see whether there is room, and who may write"
     else:
         reason = str(exception) if isinstance(exception, ValueError) else f"{type(exception).__name__}: {exception}"
-    runlog.write_failure(experiment.artifacts.root, task, reason)
+    events.write_failure(experiment.artifacts.root, task, reason)
 
 
 def share_cores() -> None:
@@ -233,8 +122,8 @@ def report_at_exit(
                 child.join(5)  # what it has to say comes first
             for experiment in experiments:
                 experiment.forget()
-            events = runlog.read(experiments[0].artifacts.root)
-            good = done() and not any(event["event"] == "failed" for event in events)
+            told = events.read(experiments[0].artifacts.root)
+            good = done() and not any(event["event"] == "failed" for event in told)
             if good:
                 for experiment in experiments:
                     jobs.leave(experiment)
@@ -244,19 +133,19 @@ def report_at_exit(
                 changed[code_changed(experiment)] = True
                 for stage, complete in _reached(experiment, good).items():
                     reached[stage] = reached.get(stage, True) and complete
-            lines = runlog.summary([*events, *warnings], reached, filter(None, changed))
+            lines = events.summary([*told, *warnings], reached, filter(None, changed))
             if interrupts:
-                lines = [line for line in lines if not line.endswith(runlog.DIED)]
+                lines = [line for line in lines if not line.endswith(events.DIED)]
             elif not good and not any(line.startswith("failed: ") for line in lines):
                 lines += terminal.terminal().unexpected or [UNEXPLAINED]
             undone = f"{f'Stopped by {by}' if by else 'Not done'}. The same command goes on where this run stopped."
             end = results() if good else partial() + undone
-            runlog.LOG.debug("%s", "\n".join(["", *lines, end]))
-            log = terminal.log_file().place
+            events.LOG.debug("%s", "\n".join(["", *lines, end]))
+            log = log_file.log_file().place
             print("\n".join(["", *lines, end if good or by or not log else f"{end} Its log: {log}"]))
         except Exception as error:  # as of artifacts that have become unreadable
-            runlog.LOG.debug("no last words", exc_info=True)
-            print(f"failed: {type(error).__name__}: {error}. Its log: {terminal.log_file().place}")
+            events.LOG.debug("no last words", exc_info=True)
+            print(f"failed: {type(error).__name__}: {error}. Its log: {log_file.log_file().place}")
             good = False
         logging.shutdown()
         sys.stdout.flush()

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 import luigi
 
-from pipeline.artifacts import jobs
-from pipeline.config import BaseConfig, ConfigError, dump, load
-from pipeline.run import ending
-from pipeline.stages.experiment import Experiment
-from pipeline.stages.stage import Stage
+from videocap.pipeline.artifacts import jobs
+from videocap.pipeline.config import BaseConfig, ConfigError, dump, load
+from videocap.pipeline.run import ending
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stages.stage import Stage
 
 
 class Root(luigi.Task):
@@ -73,3 +73,13 @@ class Root(luigi.Task):
             name, payload, texts = self.shown()
             self.experiment.artifacts.link_run(name, payload, texts, self.pages(payload))
         jobs.leave(self.experiment)
+
+
+class WholeNumber(luigi.IntParameter):
+    """An option whose error says what it wants."""
+
+    def parse(self, text: str) -> int:
+        try:
+            return super().parse(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is no whole number: {self.description}") from None

@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import luigi
 
-from pipeline.artifacts import publish
-from pipeline.config import BaseConfig, ConfigError, load
-from pipeline.digests import digest
-from pipeline.run import ending
-from pipeline.run.root import Root
+from videocap.pipeline.artifacts import publish
+from videocap.pipeline.config import BaseConfig, ConfigError, load
+from videocap.pipeline.digests import digest
+from videocap.pipeline.run import ending
+from videocap.pipeline.run.root import Root
 
 
 class Sweep(luigi.Task):

@@ -1,25 +1,22 @@
-"""What a run says while it goes on: lines for a person on stderr, and all of it in a file that a person can read."""
+"""What a run says while it goes on: lines for a person on stderr."""
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 import warnings
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from luigi.setup_logging import InterfaceLogging
 from tqdm import tqdm
 
-from pipeline.artifacts import events as runlog
+from videocap.pipeline.artifacts import events
+from videocap.pipeline.run.log_file import WRONG, log_file
 
 LOGGERS = ("videocap", "luigi", "luigi-interface")
-# How begins what Luigi says of a luigid that does not answer, and of what goes wrong outside of stages' own work.
-CONNECTING = "Failed connecting to remote scheduler"
-WRONG = ("Uncaught exception", "Luigi unexpected framework error", "Will not run")
+CONNECTING = "Failed connecting to remote scheduler"  # how begins what Luigi says of a luigid that does not answer
 
 
 class Terminal(logging.Handler):
@@ -65,55 +62,9 @@ def _in_short(text: str, error: BaseException | None) -> str:
     return f"failed: {' '.join(str(error).split()) or type(error).__name__}"
 
 
-class LogFile(logging.Handler):
-    """Lines in `logs/<process>.log` of the artifacts folder, once the run does something or something goes wrong.
-
-    Forked workers append to the same file, each line in one write.
-    """
-
-    def __init__(self):
-        super().__init__()
-        self.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-        self.folder: Path | None = None
-        """The artifacts folder."""
-        self.waiting: list[str] = []
-        self.process = os.getpid()
-
-    @property
-    def place(self) -> Path | None:
-        """The file, if it is there."""
-        place = self.folder and runlog.log_path(self.folder).with_suffix(".log")
-        return place if place and place.exists() else None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.waiting.append(self.format(record) + "\n")
-        if os.getpid() != self.process:  # what waited is for the process that this one was forked from
-            self.waiting, self.process = self.waiting[-1:], os.getpid()
-        events = self.folder and runlog.log_path(self.folder)
-        if events and (events.exists() or record.exc_info or record.getMessage().startswith(WRONG)):
-            self._append(events.with_suffix(".log"))
-
-    def _append(self, place: Path) -> None:
-        lines, self.waiting = "".join(self.waiting), []
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-            try:
-                os.write(file, lines.encode(errors="backslashreplace"))
-            finally:
-                os.close(file)
-        except OSError:  # a full disk is told by what needs it
-            pass
-
-
 @cache
 def terminal() -> Terminal:
     return Terminal()
-
-
-@cache
-def log_file() -> LogFile:
-    return LogFile()
 
 
 def listen() -> None:
@@ -124,7 +75,7 @@ def listen() -> None:
 
 def _warn(message: Warning | str, category: type[Warning], *_place: object) -> None:
     level = logging.WARNING if issubclass(category, UserWarning) else logging.DEBUG
-    runlog.LOG.log(level, "warning: %s", " ".join(str(message).split()))
+    events.LOG.log(level, "warning: %s", " ".join(str(message).split()))
 
 
 def _attach(name: str, level: int) -> None:
@@ -147,11 +98,3 @@ def _configure(cls: type, options: Any) -> bool:
 def replace_luigis() -> None:
     """Have Luigi set up logging this way."""
     InterfaceLogging._default = classmethod(_configure)
-
-
-def duration(seconds: float) -> str:
-    """A time in words, as precise as a person needs."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -17,7 +17,7 @@ from typing import Any
 from rich.filesize import decimal
 from tqdm import tqdm
 
-from pipeline.sharing.places import Folder, Remote, read_json
+from videocap.pipeline.sharing.places import Folder, Remote, read_json
 
 Place = Folder | Remote
 AT_ONCE = 4  # files

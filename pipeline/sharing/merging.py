@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import publish
-from pipeline.digests import digest
-from pipeline.sharing.copying import DamagedFile, File, Place, at_once, copy_all, manifest_or_reason, reason
-from pipeline.sharing.places import Folder, read_json
-from pipeline.stores.store import Index, Store, may_be_manifest
+from videocap.pipeline.artifacts import publish
+from videocap.pipeline.digests import digest
+from videocap.pipeline.sharing.copying import DamagedFile, File, Place, at_once, copy_all, manifest_or_reason, reason
+from videocap.pipeline.sharing.places import Folder, read_json
+from videocap.pipeline.stores.store import Index, Store, may_be_manifest
 
 Check = Callable[[Path, dict, dict], list[str]]
 """What is wrong with a shard's file that came whole, by manifest and spec: `extract.shards.checks.check_arrived`."""

@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipeline.artifacts import publish
-from pipeline.artifacts.jobs import UNFINISHED
+from videocap.pipeline.artifacts import publish
+from videocap.pipeline.artifacts.jobs import UNFINISHED
 
 Buffer = bytes | memoryview
 BLOCK = 8 << 20  # bytes that are asked of a remote place at once

@@ -10,17 +10,17 @@ import posixpath
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
-from pipeline.artifacts.results import is_manifest
-from pipeline.digests import digest
-from pipeline.sharing.copying import File, Place, copy_all, manifest_or_reason, reason
-from pipeline.sharing.merging import CURE_THERE, NAMED, Check, Sent, send_shards
-from pipeline.sharing.places import Folder
-from pipeline.stages.experiment import Experiment
-from pipeline.stages.gather import Gather
-from pipeline.stages.pack import Pack
-from pipeline.stages.reasons import differences, sentence
-from pipeline.stages.stage import Stage
-from pipeline.stores.store import is_recipe
+from videocap.pipeline.artifacts.results import is_manifest
+from videocap.pipeline.digests import digest
+from videocap.pipeline.sharing.copying import File, Place, copy_all, manifest_or_reason, reason
+from videocap.pipeline.sharing.merging import CURE_THERE, NAMED, Check, Sent, send_shards
+from videocap.pipeline.sharing.places import Folder
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stages.gather import Gather
+from videocap.pipeline.stages.pack import Pack
+from videocap.pipeline.stages.reasons import differences, sentence
+from videocap.pipeline.stages.stage import Stage
+from videocap.pipeline.stores.store import is_recipe
 
 
 def push(experiment: Experiment, names: Sequence[str], there: Place, dry_run: bool = False) -> Iterator[Sent]:

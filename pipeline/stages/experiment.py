@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import luigi
 
-from pipeline.artifacts.results import Artifacts
-from pipeline.config import BaseConfig, fields
-from pipeline.digests import digest
-from pipeline.stores.store import Store
+from videocap.pipeline.artifacts.results import Artifacts
+from videocap.pipeline.config import BaseConfig, fields
+from videocap.pipeline.digests import digest
+from videocap.pipeline.stores.store import Store
 
 if TYPE_CHECKING:
-    from pipeline.stages.stage import Stage
+    from videocap.pipeline.stages.stage import Stage
 
 
 class Experiment:

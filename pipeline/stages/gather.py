@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 import luigi
 from rich.filesize import decimal
 
-from pipeline.artifacts import events, jobs, publish
-from pipeline.artifacts.results import stat_or_none
-from pipeline.digests import digest
-from pipeline.stages.pack import Pack
-from pipeline.stages.reasons import Earlier, Reason, differences, sentence, waiting
-from pipeline.stages.stage import Stage, imported
-from pipeline.stores.store import MOST_PACKS, Item, Store, read_record
+from videocap.pipeline.artifacts import events, jobs, publish
+from videocap.pipeline.artifacts.results import stat_or_none
+from videocap.pipeline.digests import digest
+from videocap.pipeline.stages.pack import Pack
+from videocap.pipeline.stages.reasons import Earlier, Reason, differences, sentence, waiting
+from videocap.pipeline.stages.stage import Stage, imported
+from videocap.pipeline.stores.store import MOST_PACKS, Item, Store, read_record
 
 MEMO = 4  # raised when other things are to be remembered
 MOST_TOLD = 10  # of the items that failed, with their reasons

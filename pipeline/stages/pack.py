@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import luigi
 from rich.filesize import decimal
 
-from pipeline.artifacts import events as runlog
-from pipeline.digests import digest
-from pipeline.run import terminal
-from pipeline.stages.reasons import Earlier, Reason, waiting
-from pipeline.stages.stage import Stage
-from pipeline.stores.store import Item, Store, read_plan
+from videocap.pipeline.artifacts import events
+from videocap.pipeline.digests import digest
+from videocap.pipeline.stages.reasons import Earlier, Reason, waiting
+from videocap.pipeline.stages.stage import Stage
+from videocap.pipeline.stores.store import Item, Store, read_plan
+from videocap.pipeline.words import duration
 
 if TYPE_CHECKING:
-    from pipeline.stages.gather import Gather
+    from videocap.pipeline.stages.gather import Gather
 
 
 class Pack(Stage):
@@ -129,13 +129,13 @@ class Pack(Stage):
         part = f" {self.number + 1} of {self.of_packs}"
         if event != "ran":
             return part + super().told(event, detail)
-        events, this = runlog.read(self.artifacts.root), (self.name, self.plan)
-        mine = [event for event in events if (event.get("stage"), event.get("plan")) == this]
+        known, this = events.read(self.artifacts.root), (self.name, self.plan)
+        mine = [event for event in known if (event.get("stage"), event.get("plan")) == this]
         done = sum(event["event"] == "ran" for event in mine)
         # by the clock, in which other packs and workers have their part
         since = min((event["time"] for event in mine), default=time.time())
         ahead = (self.of_packs - done) * (time.time() - since) / max(done, 1)
-        left = f", about {terminal.duration(ahead)} left" if ahead >= 1 else ""
+        left = f", about {duration(ahead)} left" if ahead >= 1 else ""
         return f"{part}: {detail['items']} {self.holds[0]} in {detail['seconds']:.1f} s{left}"
 
     def missing(self, items: list[Item]) -> list[Item]:

@@ -20,12 +20,12 @@ from typing import Any, ClassVar, Self
 
 import luigi
 
-from pipeline.artifacts import events, jobs
-from pipeline.artifacts.results import Artifacts, stat_file
-from pipeline.config import BaseConfig, View, changed
-from pipeline.digests import canonical, code_digest, digest, file_digest
-from pipeline.stages import failures, reasons
-from pipeline.stages.experiment import Experiment, ExperimentParameter
+from videocap.pipeline.artifacts import events, jobs
+from videocap.pipeline.artifacts.results import Artifacts, stat_file
+from videocap.pipeline.config import BaseConfig, View, changed
+from videocap.pipeline.digests import canonical, code_digest, digest, file_digest
+from videocap.pipeline.stages import failures, reasons
+from videocap.pipeline.stages.experiment import Experiment, ExperimentParameter
 
 Need = tuple[type["Stage"], str]  # a stage, and the part of its result (a file, a split)
 

@@ -8,11 +8,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts.results import Artifacts
-from pipeline.config import ConfigError
-from pipeline.stages.pack import Pack
-from pipeline.stages.stage import versions
-from pipeline.stores.store import Item, Store
+from videocap.pipeline.artifacts.results import Artifacts
+from videocap.pipeline.config import ConfigError
+from videocap.pipeline.stages.pack import Pack
+from videocap.pipeline.stages.stage import versions
+from videocap.pipeline.stores.store import Item, Store
 
 FOREIGN = "ForeignShard"
 MOST_HELD = 256 << 20  # bytes of rows in memory

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import publish
-from pipeline.artifacts.publish import is_made, is_recipe
-from pipeline.digests import canonical, digest, file_digest
+from videocap.pipeline.artifacts import publish
+from videocap.pipeline.artifacts.publish import is_made, is_recipe
+from videocap.pipeline.digests import canonical, digest, file_digest
 
 Item = tuple[str, str]
 MOST_PACKS = 300  # Luigi's cost of pending tasks is quadratic

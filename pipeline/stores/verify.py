@@ -15,11 +15,11 @@ from typing import Any, NamedTuple, Protocol
 
 from tqdm import tqdm
 
-from pipeline.stages.experiment import Experiment
-from pipeline.stages.pack import Pack
-from pipeline.stages.reasons import differences, sentence
-from pipeline.stores.imported import is_foreign
-from pipeline.stores.store import Index, Store
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stages.pack import Pack
+from videocap.pipeline.stages.reasons import differences, sentence
+from videocap.pipeline.stores.imported import is_foreign
+from videocap.pipeline.stores.store import Index, Store
 
 Check = Callable[[Path, dict, dict], list[str]]
 """What is wrong with a shard's file, given its manifest and spec, as `extract.shards.checks.check_shard`."""

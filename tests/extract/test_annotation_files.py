@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import msrvtt_file
 
-from extract.corpus.annotations import clean, read
-from extract.corpus.left_out import sentence
-from extract.corpus.table import CorpusError
+from videocap.extract.corpus.annotations import clean, read
+from videocap.extract.corpus.left_out import sentence
+from videocap.extract.corpus.table import CorpusError
 
 CAPTIONS = st.sampled_from(["a man runs", "a man jogs", "a dog"])
 TWICE = "captions given more than once, counted once"

@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 from videos import LIMITS, SETTINGS, run_ffmpeg, synthetic
 
-from extract.video import demux
-from extract.video.decode import decode, list_frames
-from extract.video.demux import Stream, VideoError, probe
-from extract.video.frames import read
-from extract.video.probe import Prober
+from videocap.extract.video import demux
+from videocap.extract.video.decode import decode, list_frames
+from videocap.extract.video.demux import Stream, VideoError, probe
+from videocap.extract.video.frames import read
+from videocap.extract.video.probe import Prober
 
 H264 = "-c:v libx264 -preset veryfast"
 ENCODED = {"gif": "", "wmv": "-c:v wmv2", "ogv": "-c:v libtheora", "mpg": "-c:v mpeg2video", "webm": "-c:v libvpx"}
@@ -201,10 +201,10 @@ def test_a_container_that_lies_about_the_size_of_frames_is_not_believed(prober, 
 def test_memory_is_limited(data, prober, monkeypatch):
     path = data / "edge_cases/video_0.mov"
     stream = prober(path)
-    monkeypatch.setattr("extract.video.probe.MOST_MEMORY", 200 << 20)
+    monkeypatch.setattr("videocap.extract.video.probe.MOST_MEMORY", 200 << 20)
     with pytest.raises(VideoError):
         list(decode(path, stream, [0], **LIMITS))
-    monkeypatch.setattr("extract.video.probe.MOST_MEMORY", 60 << 20)
+    monkeypatch.setattr("videocap.extract.video.probe.MOST_MEMORY", 60 << 20)
     with Prober(**LIMITS) as small, pytest.raises(VideoError, match="died"):
         small(path)
 
@@ -212,7 +212,7 @@ def test_memory_is_limited(data, prober, monkeypatch):
 def test_a_video_of_too_many_frames(data, prober, monkeypatch):
     path = data / "msrvtt/videos/video7010.mp4"
     stream = prober(path)
-    monkeypatch.setattr("extract.video.decode.MAX_FRAMES", 100)
+    monkeypatch.setattr("videocap.extract.video.decode.MAX_FRAMES", 100)
     with pytest.raises(VideoError, match="more than 100 frames"):
         list_frames(path, stream, **LIMITS)
     monkeypatch.setattr(demux, "MAX_FRAMES", 100)

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from extract.corpus.annotations import Entry
-from extract.corpus.commonsense import add_commonsense
-from extract.corpus.left_out import Findings
-from extract.corpus.table import CorpusError
+from videocap.extract.corpus.annotations import Entry
+from videocap.extract.corpus.commonsense import add_commonsense
+from videocap.extract.corpus.left_out import Findings
+from videocap.extract.corpus.table import CorpusError
 
 CAPTION = {
     "final_caption": ["a", "man", "cooks"],

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sources import digests, msrvtt_file
 
-from extract.config import DataConfig
-from extract.corpus import corpus
-from extract.corpus.table import CorpusError
-from extract.corpus.video_files import find_videos
+from videocap.extract.config import DataConfig
+from videocap.extract.corpus import corpus
+from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.video_files import find_videos
 
 
 def folder_of(tmp_path: Path, text: str, name: str = "captions.csv") -> DataConfig:

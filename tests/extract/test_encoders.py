@@ -14,11 +14,11 @@ import torch
 from pydantic import ValidationError
 from weights import random_state, save_random
 
-from extract.config import OPENAI_MODELS, EncoderConfig
-from extract.device import cpu_multiplies_bf16, resolve
-from extract.encoders.encoder import normalize
-from extract.encoders.load import load, read_state
-from extract.encoders.openai_clip import MEAN, STD, build, clip
+from videocap.extract.config import OPENAI_MODELS, EncoderConfig
+from videocap.extract.device import cpu_multiplies_bf16, resolve
+from videocap.extract.encoders.encoder import normalize
+from videocap.extract.encoders.load import load, read_state
+from videocap.extract.encoders.openai_clip import MEAN, STD, build, clip
 
 TINY = ["tiny", "tiny ResNet"]
 FULL = [pytest.param(name, marks=pytest.mark.slow) for name in ("ViT-B/16", "ViT-B/32", "RN50")]
@@ -278,7 +278,7 @@ def test_compiled_gives_the_same_numbers_with_one_shape(tmp_path, name):
 FORK = """
 import os, sys
 import numpy as np
-from extract import encoders
+from videocap.extract import encoders
 if child := os.fork():
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 try:

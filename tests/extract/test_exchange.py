@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from test_shards import sha
 from test_store import SPEC, publish
 
-from extract import open_store
-from extract.shards.exchange import ForeignFeatures, export, item_digest, read_items
+from videocap import open_store
+from videocap.extract.shards.exchange import ForeignFeatures, export, item_digest, read_items
 
 PLACES = ["features.hdf5", "features"]
 REFUSED = {
@@ -107,8 +107,8 @@ def test_a_damaged_store_leaves_nothing_half_exported(tmp_path, place):
 def test_a_full_disk_is_named_and_leaves_nothing_half_exported(tmp_path, place):
     a_store(tmp_path / "store", ["a"], width=20_000)
     code = (
-        "import resource, sys; from pathlib import Path; from extract import open_store\n"
-        "from extract.shards.exchange import export\n"
+        "import resource, sys; from pathlib import Path; from videocap import open_store\n"
+        "from videocap.extract.shards.exchange import export\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))\n"
         "export(open_store(sys.argv[1]), Path(sys.argv[2]))"
     )

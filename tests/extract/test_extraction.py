@@ -10,13 +10,13 @@ import torch
 from luigi_runs import FOLDER
 from weights import random_resnet, save_random
 
-import tasks
-from extract import features as extraction
-from extract.config import DecodeConfig, EncoderConfig
-from extract.encoders import load as encoders
-from extract.shards import shard
-from pipeline.config import load
-from pipeline.stages.experiment import Experiment
+from videocap import tasks
+from videocap.extract import features as extraction
+from videocap.extract.config import DecodeConfig, EncoderConfig
+from videocap.extract.encoders import load as encoders
+from videocap.extract.shards import shard
+from videocap.pipeline.config import load
+from videocap.pipeline.stages.experiment import Experiment
 
 KEY = "0" * 64
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from videos import LIMITS, SETTINGS, full_decode, full_decode_by_ffmpeg, run_ffmpeg, synthetic
 
-from extract.video.decode import decode, list_frames, spans
-from extract.video.frames import choose, read
-from extract.video.probe import Prober
-from extract.video.resize import resize_crop
+from videocap.extract.video.decode import decode, list_frames, spans
+from videocap.extract.video.frames import choose, read
+from videocap.extract.video.probe import Prober
+from videocap.extract.video.resize import resize_crop
 
 H264 = "-c:v libx264 -preset veryfast"
 B_FRAMES = f"{H264} -bf 3 -g 25"

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from videos import LIMITS, SETTINGS, full_decode, synthetic
 
-from extract.video.decode import decode
-from extract.video.frames import choose, read
-from extract.video.probe import Prober
+from videocap.extract.video.decode import decode
+from videocap.extract.video.frames import choose, read
+from videocap.extract.video.probe import Prober
 
 GOOD = [
     *(f"edge_cases/{name}" for name in ("flipping_a_pancake.mkv", "unordered.mov", "video_0.mov", "video_90.mov")),

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from test_shards import write_some
 
-from extract.shards.shard import DATASETS, DamagedShard, Shard, content_digest
+from videocap.extract.shards.shard import DATASETS, DamagedShard, Shard, content_digest
 
 HOSTILE: dict[str, tuple[str, Callable[[Path], None]]] = {}
 

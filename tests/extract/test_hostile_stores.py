@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_shards import SPEC, sha, some_items, some_rows, write_some
 
-from extract import open_store
-from extract.shards import shard, writer
-from extract.shards.shard import DamagedShard
-from pipeline.stores.store import Store
+from videocap import open_store
+from videocap.extract.shards import shard, writer
+from videocap.extract.shards.shard import DamagedShard
+from videocap.pipeline.stores.store import Store
 
 # -- memory
 
@@ -58,8 +58,8 @@ HUGE = {
 }
 LITTLE = """
 import json, resource, sys, warnings
-from extract import open_store
-from extract.shards.shard import Shard
+from videocap import open_store
+from videocap.extract.shards.shard import Shard
 
 sys.addaudithook(lambda event, _: event.startswith("pickle") and sys.exit("something was unpickled"))
 held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

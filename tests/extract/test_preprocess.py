@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from extract.encoders.encoder import normalize
-from extract.encoders.openai_clip import MEAN, STD, clip
-from extract.video.resize import resize_crop, scaled_size
+from videocap.extract.encoders.encoder import normalize
+from videocap.extract.encoders.openai_clip import MEAN, STD, clip
+from videocap.extract.video.resize import resize_crop, scaled_size
 
 NAMES = ["123_456", "208_495", "321_421", "389_535"]
 

@@ -5,8 +5,8 @@ import json
 import pytest
 from sources import msrvtt_file
 
-from extract.corpus.scored_files import load_captions, load_references
-from extract.corpus.table import CorpusError
+from videocap.extract.corpus.scored_files import load_captions, load_references
+from videocap.extract.corpus.table import CorpusError
 
 
 @pytest.mark.parametrize(

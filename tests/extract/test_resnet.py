@@ -11,12 +11,12 @@ from torchvision.models.resnet import Bottleneck as Block
 from torchvision.models.resnet import ResNet, ResNet152_Weights, resnet18, resnext50_32x4d
 from weights import random_resnet
 
-from extract.config import MODELS, RESNET_GEOMETRY, TextEncoderConfig
-from extract.encoders import resnet
-from extract.encoders.encoder import normalize
-from extract.encoders.load import load
-from extract.encoders.openai_clip import ClipEncoder
-from extract.video.resize import resize_crop
+from videocap.extract.config import MODELS, RESNET_GEOMETRY, TextEncoderConfig
+from videocap.extract.encoders import resnet
+from videocap.extract.encoders.encoder import normalize
+from videocap.extract.encoders.load import load
+from videocap.extract.encoders.openai_clip import ClipEncoder
+from videocap.extract.video.resize import resize_crop
 
 SMALL, FULL = (1, 2, 3, 1), pytest.param((3, 8, 36, 3), marks=pytest.mark.slow)
 BOUNDS = [("fp32", 0.99999), ("bf16", 0.9999), ("fp16", 0.9999)]

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.shards import shard as shards
-from extract.shards.shard import DamagedShard, Shard, content_digest, read
-from extract.shards.writer import write
+from videocap.extract.shards import shard as shards
+from videocap.extract.shards.shard import DamagedShard, Shard, content_digest, read
+from videocap.extract.shards.writer import write
 
 SPEC = {"encoder": "ViT-B/16", "frames": 20}
 
@@ -132,8 +132,8 @@ def test_writing_and_checking_takes_little_memory_beside_the_arrays(tmp_path, ro
 import re, sys
 from pathlib import Path
 import numpy as np
-from extract.shards.writer import write
-from extract.shards.shard import Shard
+from videocap.extract.shards.writer import write
+from videocap.extract.shards.shard import Shard
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024
@@ -296,7 +296,7 @@ def test_shards_need_no_torch():
 
 def test_a_full_disk_is_named_and_leaves_nothing_behind(tmp_path):
     code = (
-        "import resource, sys; import numpy as np; from extract.shards.writer import write\n"
+        "import resource, sys; import numpy as np; from videocap.extract.shards.writer import write\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "write(sys.argv[1], items=[('a', '0' * 64)], arrays=[np.zeros((9, 64, 64, 3), np.uint8)], times=None,"
         " spec={}, key='k')"

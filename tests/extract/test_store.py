@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from test_shards import sha, some_rows, write_some
 from torch.utils.data import DataLoader
 
-from extract import open_store
-from extract.shards import writer
-from extract.shards.shard import DamagedShard
-from extract.shards.store import gather
-from extract.shards.torch_dataset import FeatureDataset, pad
-from pipeline.stores.store import Store
+from videocap import open_store
+from videocap.extract.shards import writer
+from videocap.extract.shards.shard import DamagedShard
+from videocap.extract.shards.store import gather
+from videocap.extract.shards.torch_dataset import FeatureDataset, pad
+from videocap.pipeline.stores.store import Store
 
 SPEC = {"stage": "EmbedFramesShard", "config": {"decode.frames": 20}, "inputs": {}}
 
@@ -203,7 +203,7 @@ def test_a_store_is_pickled_as_its_path(store):
 
 
 def test_few_shards_are_open_at_once(store, monkeypatch):
-    monkeypatch.setattr("extract.shards.store.MOST_OPEN", 1)
+    monkeypatch.setattr("videocap.extract.shards.store.MOST_OPEN", 1)
     features = open_store(store)
     held = len(os.listdir("/proc/self/fd"))
     for i in (0, 50, 100, 1, 51, 101):
@@ -299,7 +299,7 @@ def test_rows_of_two_widths_are_refused(tmp_path):
 
 def test_too_many_open_files_are_no_damage(store):
     code = (
-        "import resource, sys; from extract import open_store\n"
+        "import resource, sys; from videocap import open_store\n"
         "store = open_store(sys.argv[1]); files = []\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (30, 30))\n"
         "try:\n"
@@ -314,7 +314,7 @@ def test_too_many_open_files_are_no_damage(store):
 
 
 def test_threads_read_right_rows_while_shards_are_closed(store, monkeypatch):
-    monkeypatch.setattr("extract.shards.store.MOST_OPEN", 1)
+    monkeypatch.setattr("videocap.extract.shards.store.MOST_OPEN", 1)
     features = open_store(store)
     order = np.random.default_rng(0).integers(0, 120, 4000).tolist()
     with ThreadPoolExecutor(8) as threads:

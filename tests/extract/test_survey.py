@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from extract.corpus import survey as module
-from extract.corpus.survey import survey
-from extract.corpus.table import CorpusError
+from videocap.extract.corpus import survey as module
+from videocap.extract.corpus.survey import survey
+from videocap.extract.corpus.table import CorpusError
 
 
 def touch(folder: Path, *names: str) -> None:

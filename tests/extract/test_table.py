@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.corpus import table
+from videocap.extract.corpus import table
 
 captions = st.text(st.characters(codec="utf-8"), max_size=30)
 

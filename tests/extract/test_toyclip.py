@@ -9,9 +9,9 @@ import pytest
 import torch
 from clip.model import build_model
 
-from extract.toy import clip as toyclip
-from extract.toy.scene import COLOURS
-from extract.toy.world import render
+from videocap.extract.toy import clip as toyclip
+from videocap.extract.toy.scene import COLOURS
+from videocap.extract.toy.world import render
 
 Clips = tuple[dict[str, Path], dict[str, list[str]]]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 import pytest
 
-from extract.toy.scene import COLOURS, EVENTS, SHAPES, describe, judge, scenes
-from extract.toy.world import PIXELS, render
+from videocap.extract.toy.scene import COLOURS, EVENTS, SHAPES, describe, judge, scenes
+from videocap.extract.toy.world import PIXELS, render
 
 
 def hashes(folder: Path) -> dict[str, str]:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from extract.shards import checks, writer
-from extract.shards.exchange import item_digest
-from extract.shards.shard import Features, Shard
+from videocap.extract.shards import checks, writer
+from videocap.extract.shards.exchange import item_digest
+from videocap.extract.shards.shard import Features, Shard
 
 SPEC = {"stage": "EmbedFramesShard", "config": {"decode.frames": 4}}
 NAMES = ("a", "video/ü", "c")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from extract.corpus.table import CorpusError
-from extract.corpus.video_files import find_videos, match, match_features, odd_videos
+from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.video_files import find_videos, match, match_features, odd_videos
 
 
 def test_files_of_one_name_in_two_folders_stay_two_videos():

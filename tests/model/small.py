@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from model.config import ASPECTS, AspectsConfig, DecoderConfig, FusionConfig, TrainConfig, Vis2TextConfig
-from model.training.batches import TrainingData
-from model.vocabulary import Vocabulary, build
+from videocap.model.config import ASPECTS, AspectsConfig, DecoderConfig, FusionConfig, TrainConfig, Vis2TextConfig
+from videocap.model.training.batches import TrainingData
+from videocap.model.vocabulary import Vocabulary, build
 
 D_IN, D_TEXT = 12, 10
 

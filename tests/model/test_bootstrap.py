@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model.config import METRICS
-from model.scores.bootstrap import corpus_scores, intervals, resampled
-from model.scores.metrics import score
+from videocap.model.config import METRICS
+from videocap.model.scores.bootstrap import corpus_scores, intervals, resampled
+from videocap.model.scores.metrics import score
 
 WORDS = ["a", "man", "dog", "walks", "runs", "to", "the", "quickly", "small", "house"]
 NOT_MEANS = [METRICS.index(metric) for metric in METRICS if metric not in ("CIDEr", "ROUGE-L")]

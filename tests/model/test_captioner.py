@@ -6,11 +6,11 @@ import pytest
 import torch
 from small import D_IN, D_TEXT, config, training_data, videos
 
-from model.captioner import losses
-from model.captioner.captioner import Captioner
-from model.captioner.fusion import TemporalFusion, expand, show, squeeze
-from model.config import ASPECTS
-from model.vocabulary import PAD
+from videocap.model.captioner import losses
+from videocap.model.captioner.captioner import Captioner
+from videocap.model.captioner.fusion import TemporalFusion, expand, show, squeeze
+from videocap.model.config import ASPECTS
+from videocap.model.vocabulary import PAD
 
 BLOCKS = ("lstm", "transformer", "conv1d")
 WORDS = 40

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from model.config import METRICS
-from model.scores.comparison import compare
-from model.scores.metrics import score
+from videocap.model.config import METRICS
+from videocap.model.scores.comparison import compare
+from videocap.model.scores.metrics import score
 
 REFERENCES = {
     f"v{i}": [f"a {animal} sleeps on the sofa", f"the {animal} is asleep"] for i, animal in enumerate("abcdefgh")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.cider.cider_scorer import precook
 
-from model.scores.cider import Consensus, ngrams
+from videocap.model.scores.cider import Consensus, ngrams
 
 TEXTS = st.lists(st.sampled_from(["a", "man", "dog", "walks", "runs", "to", "the", "house"]), max_size=9).map(" ".join)
 

@@ -1,8 +1,8 @@
 """Controls: what stands beside the model, and what is told right, counted by hand."""
 
-from model.config import METRICS
-from model.report.stage import score_table
-from model.scores import baselines
+from videocap.model.config import METRICS
+from videocap.model.report.stage import score_table
+from videocap.model.scores import baselines
 
 SCENES = {
     "a": {"colour": "red", "shape": "ball", "events": ["jump"], "seen": True},

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.report import curves
+from videocap.model.report import curves
 
 SVG = "{http://www.w3.org/2000/svg}"
 

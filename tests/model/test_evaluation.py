@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 from test_controls import CAPTIONS, SCENES
 
-from model.config import METRICS, ScoreConfig
-from model.scores import baselines, references, stage
-from model.scores.metrics import score
+from videocap.model.config import METRICS, ScoreConfig
+from videocap.model.scores import baselines, references, stage
+from videocap.model.scores.metrics import score
 
 
 @pytest.fixture

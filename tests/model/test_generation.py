@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import D_IN, D_TEXT, config, features, videos, vocabulary
 
-from extract.corpus.table import dump_json, load_json
-from extract.shards.exchange import write_shard
-from model.captioner.captioner import Captioner
-from model.captions import stage as captioning
-from model.captions.search import caption, search
-from model.config import GenerateConfig
-from model.training import checkpoints
-from model.vocabulary import EOS, PAD, SOS, UNK, tokenize
+from videocap.extract.corpus.table import dump_json, load_json
+from videocap.extract.shards.exchange import write_shard
+from videocap.model.captioner.captioner import Captioner
+from videocap.model.captions import stage as captioning
+from videocap.model.captions.search import caption, search
+from videocap.model.config import GenerateConfig
+from videocap.model.training import checkpoints
+from videocap.model.vocabulary import EOS, PAD, SOS, UNK, tokenize
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from model.scores.meteor import PARAPHRASES, Meteor
-from model.scores.paraphrases import write_subset
+from videocap.model.scores.meteor import PARAPHRASES, Meteor
+from videocap.model.scores.paraphrases import write_subset
 
 ODD = [
     "A Man's t-shirt COSTS $1.50, isn't it?",

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from videos import synthetic
 
-from extract.config import DecodeConfig, EncoderConfig
-from model.report import curves, stage, strips
-from pipeline.digests import file_digest
-from videocap_config import CONFIGS
+from videocap.extract.config import DecodeConfig, EncoderConfig
+from videocap.model.report import curves, stage, strips
+from videocap.pipeline.digests import file_digest
+from videocap.tasks import CONFIGS
 
 
 class Page(HTMLParser):

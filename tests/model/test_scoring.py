@@ -17,13 +17,13 @@ from pycocoevalcap.meteor.meteor import Meteor as TheirMeteor
 from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
-from model.config import METRICS
-from model.scores import java
-from model.scores.java import JavaError
-from model.scores.meteor import JAR, PARAPHRASES, Meteor
-from model.scores.metrics import score
-from model.scores.protocol import CiderScorer
-from model.scores.tokenizer import tokenize
+from videocap.model.config import METRICS
+from videocap.model.scores import java
+from videocap.model.scores.java import JavaError
+from videocap.model.scores.meteor import JAR, PARAPHRASES, Meteor
+from videocap.model.scores.metrics import score
+from videocap.model.scores.protocol import CiderScorer
+from videocap.model.scores.tokenizer import tokenize
 
 BREAKS = ["\r", "\n", "\r\n", *"\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\x00\x1b\t", "\ud83d"]
 
@@ -241,8 +241,8 @@ def test_a_german_java_in_a_folder_with_blanks_scores_the_same(fake_java, monkey
     wanted = score(captions, references, meteor=meteor)
     fake_java(f'exec {real} {german} "$@"')
     moved = shutil.copytree(PARAPHRASES.parents[1], tmp_path / "Müllers Ordner 100%")
-    monkeypatch.setattr("model.scores.meteor.JAR", moved / JAR.name)
-    monkeypatch.setattr("model.scores.meteor.PARAPHRASES", moved / "data" / PARAPHRASES.name)
+    monkeypatch.setattr("videocap.model.scores.meteor.JAR", moved / JAR.name)
+    monkeypatch.setattr("videocap.model.scores.meteor.PARAPHRASES", moved / "data" / PARAPHRASES.name)
     for name, value in {"LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8", "_JAVA_OPTIONS": german}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("JAVA_TOOL_OPTIONS", f"{german} -Duser.language.format=de -Dfile.encoding=ISO-8859-1")

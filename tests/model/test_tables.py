@@ -5,8 +5,8 @@ import io
 
 import pytest
 
-from model.config import METRICS
-from model.report.tables import Row, Table, as_csv, markdown
+from videocap.model.config import METRICS
+from videocap.model.report.tables import Row, Table, as_csv, markdown
 
 ROWS = [
     {"label": "others", "paper": {"CIDEr": 50.0}},

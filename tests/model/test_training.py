@@ -15,11 +15,11 @@ import torch
 from safetensors.torch import load_file
 from small import D_IN, config, features, training_data, videos, vocabulary
 
-from model.captions.search import caption
-from model.config import ASPECTS, TrainConfig
-from model.training.checkpoints import load, load_checkpoint
-from model.training.trainer import Trainer, TrainingDiverged, learning_rate, make_optimizer, train
-from model.vocabulary import PAD
+from videocap.model.captions.search import caption
+from videocap.model.config import ASPECTS, TrainConfig
+from videocap.model.training.checkpoints import load, load_checkpoint
+from videocap.model.training.trainer import Trainer, TrainingDiverged, learning_rate, make_optimizer, train
+from videocap.model.vocabulary import PAD
 
 
 @pytest.fixture(autouse=True)

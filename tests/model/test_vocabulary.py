@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.vocabulary import EOS, PAD, SOS, SPECIAL, UNK, Vocabulary, build, tokenize
+from videocap.model.vocabulary import EOS, PAD, SOS, SPECIAL, UNK, Vocabulary, build, tokenize
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from shares import add, push, store_in
 
-from pipeline.sharing.places import Folder, Remote
+from videocap.pipeline.sharing.places import Folder, Remote
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tasks
-from pipeline import config
-from pipeline.config import ConfigError, View, fields, load
-from tasks import Config
+from videocap import tasks
+from videocap.pipeline import config
+from videocap.pipeline.config import ConfigError, View, fields, load
+from videocap.tasks import Config
 
 CONFIGS = Path(tasks.__file__).parent / "configs"
 

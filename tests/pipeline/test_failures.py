@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.stages.failures import reason
+from videocap.pipeline.stages.failures import reason
 
 FULL, MEMORY = "there is no room in /some/where (No space left on device): make some", "there is not enough memory ("
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import garbage
-from pipeline.artifacts import jobs
-from pipeline.artifacts.results import Artifacts, stat_file
-from pipeline.stores.store import Store
+from videocap.pipeline import garbage
+from videocap.pipeline.artifacts import jobs
+from videocap.pipeline.artifacts.results import Artifacts, stat_file
+from videocap.pipeline.stores.store import Store
 
 KEYS = {name: f"{name * 64}" for name in "abc"}
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.artifacts import publish
-from pipeline.artifacts.results import Artifacts
-from pipeline.digests import digest
-from pipeline.stores.store import Store
+from videocap.pipeline.artifacts import publish
+from videocap.pipeline.artifacts.results import Artifacts
+from videocap.pipeline.digests import digest
+from videocap.pipeline.stores.store import Store
 
 SPEC = {"stage": "EmbedFramesShard", "version": 1}
 KEY = digest("a result")

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shares import add, experiment_in, item, pull, push, result_at, rows_in, snapshot, store_in
 
-import tasks
-from pipeline.digests import digest
-from pipeline.sharing.places import Folder
+from videocap import tasks
+from videocap.pipeline.digests import digest
+from videocap.pipeline.sharing.places import Folder
 
 
 def rewrite(store: Path, **changes) -> str:

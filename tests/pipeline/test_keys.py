@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import digests
+from videocap.pipeline import digests
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -67,7 +67,7 @@ def shapes(tmp_path, monkeypatch):
             (file.parent / "__init__.py").write_text('"""A package."""')
             file.write_text(source)
         (root / "shapes" / "__init__.py").write_text("raise RuntimeError('must not be imported')")
-        code = "import sys; sys.path.insert(0, sys.argv[1]); from pipeline import digests; "
+        code = "import sys; sys.path.insert(0, sys.argv[1]); from videocap.pipeline import digests; "
         code += "print(digests.code_digest(f'shapes.{sys.argv[2]}'))"
         return subprocess.check_output([sys.executable, "-c", code, str(root), module], text=True).strip()
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from shares import FRAMES, add, experiment_in, push, result_at, store_in
 
-import videocap_store
-from extract.shards.checks import check_arrived
-from pipeline.sharing import push_pull
-from pipeline.sharing.places import Folder
-from pipeline.sharing.push_pull import Sent
+from videocap import share
+from videocap.extract.shards.checks import check_arrived
+from videocap.pipeline.sharing import push_pull
+from videocap.pipeline.sharing.places import Folder
+from videocap.pipeline.sharing.push_pull import Sent
 
 
 def test_a_stage_that_fails_does_not_keep_the_others(tmp_path, team):
@@ -97,4 +97,4 @@ def test_the_command_tells_of_every_stage(tmp_path, capsys):
     experiment = experiment_in(tmp_path)
     assert len(experiment.order) > 15
     for kind in experiment.order:
-        assert videocap_store.sent_text(Sent(kind.__name__, files=1, there=1), kind, False).startswith(kind.__name__)
+        assert share.sent_text(Sent(kind.__name__, files=1, there=1), kind, False).startswith(kind.__name__)

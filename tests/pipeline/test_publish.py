@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from pipeline.artifacts import publish
-from pipeline.artifacts.results import Artifacts, stat_file
+from videocap.pipeline.artifacts import publish
+from videocap.pipeline.artifacts.results import Artifacts, stat_file
 
 
 def test_the_first_publisher_wins(tmp_path):

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.stages.reasons import Earlier, differences, nearest, sentence, text, waiting
+from videocap.pipeline.stages.reasons import Earlier, differences, nearest, sentence, text, waiting
 
 OLD = {
     "stage": "Train",

@@ -1,6 +1,6 @@
 """The run's log survives odd names and kills; its summary says what happened."""
 
-from pipeline.artifacts import events as runlog
+from videocap.pipeline.artifacts import events as runlog
 
 
 def test_odd_names_and_torn_lines_do_no_harm(tmp_path):

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from shares import FRAMES, add, experiment_in, item, pull, push, rows_in, rows_of, snapshot, store_in
 
-from extract.shards import exchange
-from extract.shards.checks import check_arrived
-from pipeline.sharing import copying, push_pull
-from pipeline.sharing.places import Folder, place_of
-from pipeline.stores import imported
-from pipeline.stores.imported import foreign_store
+from videocap.extract.shards import exchange
+from videocap.extract.shards.checks import check_arrived
+from videocap.pipeline.sharing import copying, push_pull
+from videocap.pipeline.sharing.places import Folder, place_of
+from videocap.pipeline.stores import imported
+from videocap.pipeline.stores.imported import foreign_store
 
 
 class Counting:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.stores.store import MOST_PACKS, Store
+from videocap.pipeline.stores.store import MOST_PACKS, Store
 
 SPEC = {"stage": "EmbedFramesShard", "version": 1}
 

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import videocap
-from extract.shards import writer
-from extract.shards.checks import check_shard, measurer
-from pipeline.digests import digest
-from pipeline.stores.store import Store
-from pipeline.stores.verify import Verdict, _recompute_some, compare_copies, verify
+from videocap.extract.shards import writer
+from videocap.extract.shards.checks import check_shard, measurer
+from videocap.pipeline.digests import digest
+from videocap.pipeline.stores.store import Store
+from videocap.pipeline.stores.verify import Verdict, _recompute_some, compare_copies, verify
 
 SPEC = {"stage": "EmbedFramesShard", "version": 1, "config": {"decode.frames": 4}, "inputs": {}}
 
@@ -307,7 +307,7 @@ def test_what_is_disputed_is_made_again_before_others(tmp_path, monkeypatch):
     hold(store, {"e": -rows_of("e")["e"]})
     (verdict,) = overlap(tmp_path)
     made = []
-    monkeypatch.setattr("pipeline.stores.verify._make", lambda pack, path, item, part: made.append(item))
+    monkeypatch.setattr("videocap.pipeline.stores.verify._make", lambda pack, path, item, part: made.append(item))
     pack = SimpleNamespace(gather=SimpleNamespace(of=lambda pack: SimpleNamespace(items=dict)))
     _recompute_some(verdict, pack, 3, lambda stored, again, source: None)
     assert made[:2] == [("e", digest("e"))] * 2, "both copies"

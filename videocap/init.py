@@ -10,12 +10,12 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-import tasks
-from extract.corpus.annotations import ASPECTS
-from extract.corpus.survey import SPLITS, Survey, survey
-from pipeline.config import load
-from pipeline.stages.experiment import artifacts_of
-from videocap_store import printable
+from videocap import tasks
+from videocap.extract.corpus.annotations import ASPECTS
+from videocap.extract.corpus.survey import SPLITS, Survey, survey
+from videocap.pipeline.config import load
+from videocap.pipeline.stages.experiment import artifacts_of
+from videocap.pipeline.words import printable
 
 MOST_TOLD = 8  # lines of a kind
 FEW = 512  # videos for training: below, batches are smaller, so that an epoch has some steps, and every word is known
@@ -58,14 +58,6 @@ DRAWN = """\
 # lists of ids, whose names tell the split:
 """
 GIVEN = "# Other splits than these: lists of ids, whose names tell the split:\n"
-
-
-def add_command(commands: argparse._SubParsersAction) -> None:
-    """Add the command to a parser's."""
-    command = commands.add_parser("init", help="write a config for your videos and captions; say what is missing")
-    command.add_argument("folder", type=Path, metavar="FOLDER", help="where they are, or in folders in it")
-    command.add_argument("--output", type=Path, metavar="FILE", help="the config; by default FOLDER/videocap.toml")
-    command.set_defaults(run=init)
 
 
 def init(chosen: argparse.Namespace) -> int:

@@ -1,36 +1,30 @@
-"""`videocap caption VIDEO…`: what a trained captioner says of any videos. In Python: `VideoCaptioner`."""
+"""`VideoCaptioner`: what a trained captioner says of any videos."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import shlex
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-import tasks
-from extract.corpus.video_files import find_videos, odd_videos
-from pipeline.config import load
-from pipeline.digests import file_digest
-from pipeline.stages import reasons
-from pipeline.stages.experiment import Experiment
-from pipeline.stores.store import Index
-from videocap_store import printable
+from videocap import tasks
+from videocap.extract.corpus.video_files import find_videos, odd_videos
+from videocap.pipeline.config import load
+from videocap.pipeline.digests import file_digest
+from videocap.pipeline.stages import reasons
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stores.store import Index
 
 if TYPE_CHECKING:
-    from model.captions.own_videos import Writer
+    from videocap.model.captions.own_videos import Writer
 
 FEW = 8  # videos that need no progress bar
-MOST_TIMES = 6  # told to a person
 
 
 @dataclass(frozen=True)
@@ -116,7 +110,7 @@ class VideoCaptioner:
         Raises:
             ValueError: if the model or the encoder can't be loaded.
         """
-        from extract.video.probe import VideoError, check_file
+        from videocap.extract.video.probe import VideoError, check_file
 
         given = [videos] if isinstance(videos, str | os.PathLike) else videos
         found = [one for path in given for one in _files(Path(path))]
@@ -148,14 +142,14 @@ class VideoCaptioner:
 
     def picture(self, video: str | os.PathLike) -> bytes | None:
         """A JPEG of the frames of a video that a caption is made of; None if they can't be decoded."""
-        from model.captions.own_videos import picture
+        from videocap.model.captions.own_videos import picture
 
         sampling = tasks.DecodeShard.of(self.experiment).config
         return picture(Path(video), file_digest(Path(video)), sampling.decode, sampling.encoder)
 
     def _rows(self, files: dict[str, Path]) -> tuple[dict, set[str], dict[str, str]]:
         """The rows of videos by digest, which of these a store holds, and why the others have none."""
-        from model.captions.own_videos import make_rows, read_rows
+        from videocap.model.captions.own_videos import make_rows, read_rows
 
         pack = tasks.EmbedFramesShard.of(self.experiment)
         index = pack.store.index()
@@ -171,7 +165,7 @@ class VideoCaptioner:
     @cached_property
     def _embed(self) -> Callable[..., dict]:
         """The experiment's own function that makes shards of features, for videos that no shard has."""
-        from extract.features import load_encoder
+        from videocap.extract.features import load_encoder
 
         pack = tasks.EmbedFramesShard.of(self.experiment)
         inputs, encoder = pack.inputs(), pack.config.encoder
@@ -189,7 +183,7 @@ class VideoCaptioner:
 
     @cached_property
     def _writer(self) -> Writer:
-        from model.captions.own_videos import Writer
+        from videocap.model.captions.own_videos import Writer
 
         return Writer(tasks.Train.of(self.experiment).result(""), tasks.Caption.of(self.experiment).config)
 
@@ -206,54 +200,3 @@ def _files(path: Path) -> Iterator[tuple[Path, str | None]]:
         yield path / name, "is a link that leads nowhere, no regular file, or has a name that is no Unicode"
     if not found:
         yield path, "is a folder without videos"
-
-
-def add_command(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
-    """Add the command to a parser's; `parents` have --config, --override and --json."""
-    command = commands.add_parser("caption", parents=parents, help="caption any videos by the trained model")
-    command.add_argument("videos", nargs="+", metavar="VIDEO", help="a file, or a folder for all videos below it")
-    command.add_argument("--frames", type=Path, metavar="FOLDER", help="put a picture of each one's frames there")
-    command.set_defaults(run=caption)
-
-
-def caption(chosen: argparse.Namespace) -> int:
-    """Print captions; what can't be captioned is named, and the rest goes on."""
-    captioner = VideoCaptioner(
-        chosen.config, chosen.override, lambda text: print(f"warning: {printable(text)}", file=sys.stderr)
-    )
-    found = captioner(chosen.videos)
-    pictures = put_frames(captioner, found, chosen.frames) if chosen.frames else {}
-    for one in found:
-        if not chosen.json and one.error is None:
-            shown = [f"  these are in {pictures[one.video]}"] if one.video in pictures else []
-            print("\n".join(printable(line) for line in [*text(one), *shown]))
-    for one in found:
-        print(f"{printable(f'{one.video}: {one.error}')}\n" if one.error else "", end="", file=sys.stderr)
-    if chosen.json:
-        shown = {video: {"frames": str(place)} for video, place in pictures.items()}
-        print(json.dumps([one.told() | shown.get(one.video, {}) for one in found], indent=1))
-    return 1 if any(one.error for one in found) else 0
-
-
-def put_frames(captioner: VideoCaptioner, found: Iterable[CaptionedVideo], folder: Path) -> dict[str, Path]:
-    """Write a picture for each captioned video, called as the video is; returns them by the video's path."""
-    folder.mkdir(parents=True, exist_ok=True)
-    places: dict[str, Path] = {}
-    for one in found:
-        if one.error is None and one.video not in places and (picture := captioner.picture(one.video)):
-            stem, taken = Path(one.video).stem, set(places.values())
-            names = (f"{stem}{f'-{number}' if number else ''}.jpg" for number in count())
-            place = next(folder / name for name in names if folder / name not in taken)
-            place.write_bytes(picture)
-            places[one.video] = place
-    return places
-
-
-def text(one: CaptionedVideo) -> list[str]:
-    """What a person is told of a captioned video, in lines."""
-    lines = [one.video, f"  {one.caption}", *(f"  {aspect}: {said}" for aspect, said in one.aspects.items())]
-    times = [f"{time:.2f}" for time in one.times]
-    if len(times) > MOST_TIMES:
-        times = [*times[: MOST_TIMES - 2], "…", times[-1]]
-    seen = f"{len(one.times)} frame{'s' * (len(one.times) != 1)}, at {', '.join(times).replace('…,', '…')} s"
-    return [*lines, f"  looked at {seen}" + ", from the store" * one.known]

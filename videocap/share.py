@@ -1,0 +1,63 @@
+"""`videocap store push` and `pull`: features and results travel between people."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.filesize import decimal
+
+from videocap import tasks
+from videocap.extract.shards.checks import check_arrived
+from videocap.pipeline.config import load
+from videocap.pipeline.sharing import places, push_pull
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stages.pack import Pack
+from videocap.pipeline.stages.stage import Stage
+from videocap.pipeline.words import printable
+from videocap.words import shards
+
+
+def push(chosen: argparse.Namespace) -> int:
+    """Copy to a place what it lacks."""
+    experiment, there = _sides(chosen)
+    return _tell(chosen, experiment, push_pull.push(experiment, chosen.stages, there, chosen.dry_run))
+
+
+def pull(chosen: argparse.Namespace) -> int:
+    """Copy from a place what is lacking here."""
+    experiment, there = _sides(chosen)
+    return _tell(chosen, experiment, push_pull.pull(experiment, chosen.stages, there, check_arrived, chosen.dry_run))
+
+
+def _sides(chosen: argparse.Namespace) -> tuple[Experiment, places.Place]:
+    """The experiment, whose artifacts are here, and the place."""
+    config = load(tasks.Config, Path(chosen.config), chosen.override)
+    return Experiment(config, tasks.Report), places.place_of(chosen.place)
+
+
+def _tell(chosen: argparse.Namespace, experiment: Experiment, found: Iterator[push_pull.Sent]) -> int:
+    """Say what travelled; what could not is named, and the rest goes on."""
+    rows, kinds = [], {kind.__name__: kind for kind in experiment.order}
+    for sent in found:
+        rows.append(vars(sent))
+        if not chosen.json and (sent.files or sent.there or not sent.problems):
+            print(sent_text(sent, kinds[sent.stage], chosen.dry_run), flush=True)
+        lines = [f"{sent.stage}: {line}" for line in sent.notes + sent.problems]
+        print("".join(f"{printable(line)}\n" for line in lines), file=sys.stderr, end="", flush=True)
+    print(json.dumps(rows, indent=1) + "\n" if chosen.json else "", end="")
+    return 1 if any(row["problems"] for row in rows) else 0
+
+
+def sent_text(sent: push_pull.Sent, stage: type[Stage], dry_run: bool) -> str:
+    """What travelled of a stage, in a line."""
+    packs = issubclass(stage, Pack)
+    files = shards(sent.files) + f", {sent.items} {stage.holds[0]}" if packs else f"{sent.files} files"
+    there = f"; there already: {shards(sent.there) if packs else 'the result'}" if sent.there else ""
+    done = (
+        f"{'to be copied' if dry_run else 'copied'}: {files}, {decimal(sent.size)}" if sent.files else "nothing to copy"
+    )
+    return f"{sent.stage}: {done}{there}"
