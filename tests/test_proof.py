@@ -6,7 +6,7 @@ import pytest
 from luigi_runs import luigi
 
 SEEDS = range(3)
-CONTROLS = ("one_frame", "shuffled_frames", "no_subdecoders", "no_distillation")
+CONTROLS = ("one_frame", "shuffled_frames")
 PARTS = ("actor", "events", "order", "all")
 HALVES = ("seen", "unseen")
 

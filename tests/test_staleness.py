@@ -246,19 +246,17 @@ def artifacts(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(
     "override",
     [
-        "experiment.name=other pipeline.shard_size=3 encoder.batch_size=5 train.precision=fp32 decode.timeout=99.0",
-        "toyworld.seed=1",
-        "toyclip.steps=4",
-        "encoder.pixels=96",
-        "decode.placement=ends",
+        # nothing
+        "experiment.name=other pipeline.shard_size=3 encoder.batch_size=5 train.precision=fp32 decode.timeout=99.0 "
         "decode.fps=3.0",
-        "vocabulary.min_count=5",
-        "aspects.use=['effect']",
-        "fusion.block=conv1d",
-        "train.distill_weight=1.0",
-        "generate.beam=1",
-        "score.split=val",
-        "score.protocol=v2c",
+        # captions and scores
+        "generate.beam=1 score.split=val score.protocol=v2c",
+        # the vocabulary and what is trained, on the features there are
+        "vocabulary.min_count=5 aspects.use=['effect'] fusion.block=conv1d train.distill_weight=1.0",
+        # features of the clips there are, and what is trained on them
+        "toyclip.steps=4 encoder.pixels=96 decode.placement=ends",
+        # all
+        "toyworld.seed=1",
     ],
 )
 def test_what_really_runs_is_what_the_table_says(override, artifacts):
