@@ -14,6 +14,7 @@ This file is imported where nothing may load torch: the functions' modules are i
 
 from html import escape
 from pathlib import Path
+from typing import ClassVar
 
 import luigi
 
@@ -23,10 +24,11 @@ from videocap.pipeline.config import ConfigError, compose, parse_override
 from videocap.pipeline.run import luigi_patches
 from videocap.pipeline.run.root import Root, WholeNumber
 from videocap.pipeline.run.sweep import Sweep
+from videocap.pipeline.stages.declared import Declared, Need
 from videocap.pipeline.stages.gather import Gather
-from videocap.pipeline.stages.pack import Pack
-from videocap.pipeline.stages.stage import Need, Stage
-from videocap.pipeline.stores.imported import ForeignPack
+from videocap.pipeline.stages.imported import ImportedSpec
+from videocap.pipeline.stages.spec import Spec
+from videocap.pipeline.stages.stage import Stage
 
 luigi_patches.prepare()
 Config = compose(extract_config, model_config)
@@ -44,7 +46,7 @@ class ToyWorld(Stage):
     reads = ("toyworld",)
 
 
-def rendered(stage: Stage) -> dict[str, Need]:
+def rendered(stage: Declared) -> dict[str, Need]:
     """The folder of videos as an input, where the config names none: the demo's."""
     return {} if stage.config.data.videos else {"videos": (ToyWorld, "videos")}
 
@@ -68,8 +70,8 @@ class Corpus(Stage):
         return source_files(self.config.data) | imported
 
     def inputs(self) -> dict:
-        made = ToyWorld.of(self).manifest()["files"] if self.config.data.kind == "toyworld" else {}
-        digests = self.digests() | {name: file["sha256"] for name, file in made.items()}
+        made = ToyWorld.of(self).product.manifest()["files"] if self.config.data.kind == "toyworld" else {}
+        digests = self.recipe.digests() | {name: file["sha256"] for name, file in made.items()}
         imported = {}
         if self.config.data.features:
             manifests = [name for name in digests if name.startswith("features/")]
@@ -89,7 +91,7 @@ class ToyClip(Stage):
         return {"captions": (Corpus, "captions.train.json"), "table": (Corpus, "videos.train.json")}
 
 
-class DecodeShard(Pack):
+class DecodeShard(Spec):
     """The sampled frames of some videos, resized and cropped as the encoder's own preprocessing would."""
 
     makes, by_version = "videocap.extract.features:decode_shard", True
@@ -105,8 +107,8 @@ class DecodeShard(Pack):
         return self.config.decode.sampling == "uniform"
 
 
-class EncoderPack(Pack):
-    """Base of the packs that a frozen encoder computes: its weights are in the key by their digest."""
+class EncoderSpec(Spec):
+    """Base of what a frozen encoder computes: its weights are in the key by their digest."""
 
     by_version, hashes_at_once, weights_field = True, True, ""
 
@@ -124,7 +126,7 @@ class EncoderPack(Pack):
     def inputs(self) -> dict:
         inputs = super().inputs()
         made = inputs.get("checkpoint")
-        checkpoint = (str(made), None) if made else (self.field(self.weights_field), self.digests()["weights"])
+        checkpoint = (str(made), None) if made else (self.field(self.weights_field), self.recipe.digests()["weights"])
         return inputs | {"checkpoint": checkpoint}
 
     @property
@@ -133,7 +135,7 @@ class EncoderPack(Pack):
         return {"encoder": 1} if luigi_patches.scheduled_locally() else {}
 
 
-class EmbedFramesShard(EncoderPack):
+class EmbedFramesShard(EncoderSpec):
     """The features of some videos' frames (E_I of the paper), one row a frame."""
 
     makes, after = "videocap.extract.features:embed_frames_shard", DecodeShard
@@ -145,7 +147,7 @@ class EmbedFramesShard(EncoderPack):
         return self.config.decode.frames, 2 * WIDEST
 
 
-class ForeignShard(ForeignPack):
+class ForeignShard(ImportedSpec):
     """Imported features of some videos (`videocap store import`), in place of embedded frames."""
 
     reads, holds = ("data.features",), ("videos", "rows")
@@ -154,37 +156,37 @@ class ForeignShard(ForeignPack):
 class FrameFeatures(Gather):
     """The frame features of all videos."""
 
-    packs, lists = (EmbedFramesShard, ForeignShard), "videocap.extract.corpus.table:videos_in"
+    specs, lists = (EmbedFramesShard, ForeignShard), "videocap.extract.corpus.table:videos_in"
     reads, most_failures = ("decode.max_failures", "data.features"), "decode.max_failures"
 
-    def kind(self) -> type[Pack]:
+    def kind(self) -> type[Spec]:
         return ForeignShard if self.config.data.features else EmbedFramesShard
 
     def needs(self) -> dict[str, Need]:
         return {split: (Corpus, f"videos.{split}.json") for split in SPLITS}
 
 
-class EmbedCaptionsShard(EncoderPack):
+class EmbedCaptionsShard(EncoderSpec):
     """The embeddings of some captions (E_T of the paper, eq. 5), one row a caption."""
 
     makes, weights_field = "videocap.extract.features:embed_captions_shard", "text_encoder.weights"
     reads = ("text_encoder", "encoder.device", "encoder.precision", "encoder.batch_size")
     bulk, holds = 32, ("captions", "rows")  # a caption is one row, where a video has many
+    warns: ClassVar = {"cut": "{count} captions are longer than the text encoder reads, and were cut for it"}
 
     def largest(self) -> tuple[int, int]:
         return 1, 2 * WIDEST
 
-    def remarks(self) -> list[str]:
+    def counted(self) -> dict[str, int]:
         known = [manifest["provenance"].get("truncated") for manifest in self.store.manifests().values()]
         cut = {str(source) for listed in known if isinstance(listed, list) for source in listed}
-        cut &= {source for _, source in self.gather.of(self).items() or ()}
-        return [f"{len(cut)} captions are longer than the text encoder reads, and were cut for it"] if cut else []
+        return {"cut": len(cut & {source for _, source in self.gather.rows.items() or ()})}
 
 
 class CaptionFeatures(Gather):
     """The embeddings of the training split's captions, each distinct text once."""
 
-    packs, lists = (EmbedCaptionsShard,), "videocap.extract.corpus.table:captions_in"
+    specs, lists = (EmbedCaptionsShard,), "videocap.extract.corpus.table:captions_in"
 
     def needs(self) -> dict[str, Need]:
         return {"train": (Corpus, "captions.train.json")}
@@ -289,13 +291,13 @@ class Report(Stage):
         # not in needs(): which videos failed is in the keys of what was made without them, and neither to name them
         # nor to show frames must bring back what was dropped
         sampling = DecodeShard.of(self).config
-        rendered = ToyWorld.of(self).payload() if ToyWorld in self.experiment.order else None
+        rendered = ToyWorld.of(self).product.payload() if ToyWorld in self.experiment.order else None
         shown = {
             "paper": self.sources()["paper"],
             "videos": sampling.data.videos or (rendered and rendered / "videos"),
             "sampling": sampling,
         }
-        return super().inputs() | shown | {"failures": FrameFeatures.of(self).failures()}
+        return super().inputs() | shown | {"failures": FrameFeatures.of(self).rows.failures()}
 
 
 class Pipeline(Root):
@@ -309,7 +311,7 @@ class Pipeline(Root):
         from videocap.pipeline.how_made import section
 
         page = (payload / "report.html").read_text(encoding="utf-8")
-        trained = Train.of(self.experiment).manifest()
+        trained = Train.of(self.experiment).product.manifest()
         versions = trained["provenance"].get("versions", {}) if trained else {}
         for mark, text in (("name", escape(self.name)), ("made", section(self.experiment, versions))):
             page = page.replace(f"<!-- {mark} -->", text, 1)
@@ -319,7 +321,7 @@ class Pipeline(Root):
         from videocap.extract.corpus.table import load_json
         from videocap.model.report.stage import score_table
 
-        return f"\n{score_table(load_json(self.last.payload() / 'scores.json'))}\n\nResults: {self.folder}"
+        return f"\n{score_table(load_json(self.last.product.payload() / 'scores.json'))}\n\nResults: {self.folder}"
 
 
 class Table(Sweep):
@@ -370,7 +372,7 @@ class Table(Sweep):
 
         found: dict[str, list[dict]] = {}
         for name, root in done.items():
-            scores = load_json(root.last.payload() / "scores.json")
+            scores = load_json(root.last.product.payload() / "scores.json")
             found.setdefault(name.rpartition("-seed")[0], []).append(scores)
         data = self.experiments[0].config.data.kind + (f", with {self.override}" if self.override else "")
         return {".md": markdown(self.table, found, data), ".csv": as_csv(self.table, found)}

@@ -10,9 +10,12 @@ from pathlib import Path
 
 from videocap.pipeline.artifacts import jobs, publish
 from videocap.pipeline.artifacts.jobs import UNFINISHED
-from videocap.pipeline.artifacts.results import MOST_RECORDS, Artifacts
+from videocap.pipeline.artifacts.outside import MOST_RECORDS
+from videocap.pipeline.artifacts.results import Artifacts
+from videocap.pipeline.artifacts.shapes import is_places
 from videocap.pipeline.stores.imported import is_foreign
-from videocap.pipeline.stores.store import Store, read_record
+from videocap.pipeline.stores.plans import read_record
+from videocap.pipeline.stores.store import Store, stores_in
 
 
 @dataclass
@@ -73,7 +76,7 @@ def _kept(artifacts: Artifacts) -> Kept:
             kept.keep(stage, place, None)
     for link in sorted((artifacts.root / "runs").glob("[!.]*")):
         needs = publish.read_json(link / "made_of.json")
-        if not publish.is_places(needs):
+        if not is_places(needs):
             raise ValueError(
                 f"{link} does not say what it needs, so nothing can be called garbage: run that experiment again, "
                 "or delete the link"
@@ -105,7 +108,7 @@ def _results(artifacts: Artifacts, kept: Kept) -> list[Garbage]:
 
 def _shards(artifacts: Artifacts, kept: Kept) -> list[Garbage]:
     found = []
-    for folder in artifacts.stores():
+    for folder in stores_in(artifacts.root):
         place = folder.relative_to(artifacts.root).as_posix()
         store, items = Store.open(folder), kept.items.get(place, set())
         if store is None or items is None or folder.is_symlink() or folder.name.rpartition("-")[0] in kept.stages:
@@ -137,7 +140,7 @@ def _others(artifacts: Artifacts, kept: Kept) -> list[Garbage]:
     found = [Garbage(f"runs/{path.name}", "shown before", [path]) for path in (root / "runs").glob(".*")]
     found = [garbage for garbage in found if garbage.paths[0].resolve() not in linked]
     labels = {path.name.rpartition("-")[0] for path in (root / "sources").glob("*-*.json")}
-    records = [path for label in labels for path in artifacts.file_records(label)[MOST_RECORDS:]]
+    records = [path for label in labels for path in artifacts.outside.records(label)[MOST_RECORDS:]]
     records = [path for path in records if f"sources/{path.name}" not in kept.places]
     found += [Garbage(f"sources/{path.name}", "an old record of files", [path]) for path in records]
     work = [path for path in artifacts.scratch.glob("*-*") if _given_up(path)]

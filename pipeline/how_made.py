@@ -8,10 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from videocap.pipeline.stages.declared import Declared
 from videocap.pipeline.stages.experiment import Experiment
-from videocap.pipeline.stages.gather import Gather
-from videocap.pipeline.stages.pack import Pack
-from videocap.pipeline.stages.stage import Stage
 
 BOX, GAP = (175, 28), (16, 24)  # width and height of a stage in the picture, and of what is between stages
 
@@ -27,9 +25,7 @@ def section(experiment: Experiment, versions: Mapping[str, str]) -> str:
     """
     differs = different(experiment)
     fields = _table(("field", "value", "by default"), differs) if differs else "<p>Nothing but its name.</p>"
-    made = _table(
-        ("stage", "result", "made", "from outside"), (_made(kind.of(experiment)) for kind in experiment.order)
-    )
+    made = _table(("stage", "result", "made", "from outside"), map(_made, experiment.nodes()))
     used = ", ".join(f"{escape(name)} {escape(version)}" for name, version in versions.items())
     return (
         f'<h2>How it was made</h2>\n<div class="wide">{graph(experiment)}</div>\n'
@@ -53,18 +49,18 @@ def _text(value: Any) -> str:
     return "none" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _made(stage: Stage) -> tuple[str, str, str, str]:
+def _made(stage: Declared) -> tuple[str, str, str, str]:
     """A row of what a stage has published. A store's manifests are many, so it is only named."""
-    recipe = stage.recipe() or {}
+    recipe = stage.recipe.settled() or {}
     outside = recipe.get("outside", {})
     files = [f"{name} {digest[:12]}" for name, digest in outside.items()]
     told = ", ".join(files) if len(files) < 4 else f"{len(files)} files"
-    manifest = None if isinstance(stage, Pack | Gather) else stage.manifest()
+    manifest = stage.product.manifest()
     when = host = ""
     if manifest:
         when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(manifest["created"]))
         host = f" on {manifest['provenance'].get('host', 'an unknown host')}"
-    return stage.name, (stage.place() or "")[:60], when + host, told
+    return stage.name, (stage.product.place or "")[:60], when + host, told
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -76,12 +72,12 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def graph(experiment: Experiment) -> str:
     """An SVG of the stages, each below all that goes into it; what reaches a stage through another has no line."""
     upstream = {kind: set(kind.of(experiment).upstream()) for kind in experiment.order}
-    depth: dict[type[Stage], int] = {}
-    above: dict[type[Stage], set[type[Stage]]] = {}
+    depth: dict[type[Declared], int] = {}
+    above: dict[type[Declared], set[type[Declared]]] = {}
     for kind in experiment.order:
         depth[kind] = 1 + max((depth[other] for other in upstream[kind]), default=-1)
         above[kind] = upstream[kind].union(*(above[other] for other in upstream[kind]))
-    rows: dict[int, list[type[Stage]]] = {}
+    rows: dict[int, list[type[Declared]]] = {}
     for kind, number in depth.items():
         rows.setdefault(number, []).append(kind)
     (width, height), (across, down) = BOX, GAP

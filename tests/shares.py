@@ -91,7 +91,11 @@ def result_at(place: Path, **changes) -> None:
     """A ToyWorld of one file that somebody has put there; its manifest may lie."""
     stage = tasks.ToyWorld.of(experiment_in(place))
     Artifacts(place).publish(
-        stage.name, stage.key(), stage.recipe(), lambda work: (work / "scenes.jsonl").write_text("a scene"), {}
+        stage.name,
+        stage.recipe.key,
+        stage.recipe.settled(),
+        lambda work: (work / "scenes.jsonl").write_text("a scene"),
+        {},
     )
-    manifest = place / stage.place() / "manifest.json"
+    manifest = place / stage.product.place / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | changes))

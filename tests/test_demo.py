@@ -302,7 +302,7 @@ def test_a_stage_that_another_experiment_of_the_process_needs_is_not_skipped(dem
     monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(demo.artifacts))
     whole = tasks.Pipeline(override=TINY).experiment
     words = tasks.Vocabulary.of(whole)
-    shutil.rmtree(words.payload())
+    shutil.rmtree(words.product.payload())
     shards = list(demo.artifacts.glob("stores/EmbedFramesShard-*/*.h5"))
     for shard in shards:
         shard.rename(shard.with_suffix(".aside"))

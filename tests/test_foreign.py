@@ -169,7 +169,7 @@ def test_a_corpus_is_not_made_without_features_that_have_gone(folder, monkeypatc
     videocap(folder, "store", "import", "theirs.hdf5", "--name", "c3d")
     experiment = Experiment(load(tasks.Config, folder / "theirs.toml"))
     corpus = tasks.Corpus.of(experiment)
-    assert len(corpus.digests(compute=True)) == 2
+    assert len(corpus.recipe.digests(compute=True)) == 2
     assert len(corpus.inputs()["features"]) == 25
     for path in (folder / "artifacts").glob("stores/*/*.h5"):
         path.unlink()
@@ -177,7 +177,7 @@ def test_a_corpus_is_not_made_without_features_that_have_gone(folder, monkeypatc
         corpus.inputs()
     assert "25 of 26 items are new" in videocap(folder, "store", "import", "theirs.hdf5", "--name", "c3d").stdout
     corpus = tasks.Corpus.of(Experiment(load(tasks.Config, folder / "theirs.toml")))
-    assert len(corpus.digests(compute=True)) == 3
+    assert len(corpus.recipe.digests(compute=True)) == 3
     assert len(corpus.inputs()["features"]) == 25
 
 

@@ -132,10 +132,9 @@ def recipes(folder: Path, base: str, override: str = "") -> dict[str, object]:
     def recipe(stage: type) -> object:
         if stage not in known:
             task = stage.of(experiment)
-            if hasattr(task, "digests"):
-                task.digests(compute=True)
+            task.recipe.digests(compute=True)
             behind = [other for other in task.upstream() if other not in {used for used, _ in task.uses().values()}]
-            known[stage] = task.what(), task.digests(), [recipe(other) for other in behind]
+            known[stage] = task.recipe.values(), task.recipe.digests(), [recipe(other) for other in behind]
         return known[stage]
 
     return {stage.__name__: recipe(stage) for stage in experiment.order}
@@ -222,7 +221,7 @@ def test_the_code_setting_decides_what_of_the_code_counts(folder):
         return [stage.of(experiment) for stage in experiment.order]
 
     def hashed(setting: str) -> set[str]:
-        return {stage.name for stage in stages(setting) if stage.counts_code()}
+        return {stage.name for stage in stages(setting) if stage.recipe.counts_code()}
 
     makers = {stage.name for stage in stages("auto") if stage.makes}
     assert hashed("version") == set()

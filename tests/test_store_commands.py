@@ -54,7 +54,7 @@ def place(made, tmp_path, monkeypatch) -> Path:
 
 
 def experiment_of(place: Path, override: str = "") -> Experiment:
-    return Experiment(load(tasks.Config, place / "mine.toml", override))
+    return Experiment(load(tasks.Config, place / "mine.toml", override), tasks.Report)
 
 
 def store_of(place: Path, what: str) -> Store:

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from videocap import tasks
 from videocap.extract.corpus.video_files import find_videos, odd_videos
+from videocap.pipeline import words
 from videocap.pipeline.config import load
 from videocap.pipeline.digests import file_digest
-from videocap.pipeline.stages import reasons
 from videocap.pipeline.stages.experiment import Experiment
 from videocap.pipeline.stores.store import Index
 
@@ -91,7 +91,7 @@ class VideoCaptioner:
         if not train.complete():
             command = ["luigi", "--module", "tasks", "Pipeline", "--config", os.fspath(config)]
             command += ["--override", override] if override else []
-            why = reasons.sentence(train.reasons())
+            why = words.reasons(train.product.reasons())
             raise ValueError(
                 f"there is no trained model of just this config and its data{f' ({why})' if why else ''}: "
                 f"run {shlex.join(command)} first, which reuses what is done"
@@ -151,8 +151,7 @@ class VideoCaptioner:
         """The rows of videos by digest, which of these a store holds, and why the others have none."""
         from videocap.model.captions.own_videos import make_rows, read_rows
 
-        pack = tasks.EmbedFramesShard.of(self.experiment)
-        index = pack.store.index()
+        index = tasks.EmbedFramesShard.of(self.experiment).store.index()
         known = read_rows({digest: index.rows[digest] for digest in files if digest in index.rows}, self.warn)
         unknown = {digest: file for digest, file in files.items() if digest not in known}
         size = self.experiment.config.pipeline.shard_size
@@ -167,17 +166,17 @@ class VideoCaptioner:
         """The experiment's own function that makes shards of features, for videos that no shard has."""
         from videocap.extract.features import load_encoder
 
-        pack = tasks.EmbedFramesShard.of(self.experiment)
-        inputs, encoder = pack.inputs(), pack.config.encoder
+        spec = tasks.EmbedFramesShard.of(self.experiment)
+        inputs, encoder = spec.inputs(), spec.config.encoder
         # what is wrong with the encoder is wrong for all videos
         loaded = load_encoder(*inputs["checkpoint"], encoder.device, encoder.precision)
         loaded.geometry.check(encoder, inputs["checkpoint"][0])
         if encoder.compile:
             loaded.compile(encoder.batch_size)
-        shard = {"key": pack.key(), "spec": pack.recipe()}
+        shard = {"key": spec.recipe.key, "spec": spec.recipe.settled()}
 
         def embed(path: Path, **how: Any) -> dict:
-            return pack.function()(path, pack.config, **inputs | shard | {"before": Index()} | how)
+            return spec.function()(path, spec.config, **inputs | shard | {"before": Index()} | how)
 
         return embed
 
@@ -185,7 +184,7 @@ class VideoCaptioner:
     def _writer(self) -> Writer:
         from videocap.model.captions.own_videos import Writer
 
-        return Writer(tasks.Train.of(self.experiment).result(""), tasks.Caption.of(self.experiment).config)
+        return Writer(tasks.Train.of(self.experiment).product.value(""), tasks.Caption.of(self.experiment).config)
 
 
 def _files(path: Path) -> Iterator[tuple[Path, str | None]]:

@@ -14,9 +14,8 @@ from videocap import tasks
 from videocap.extract.shards.checks import check_arrived
 from videocap.pipeline.config import load
 from videocap.pipeline.sharing import places, push_pull
+from videocap.pipeline.stages.declared import Declared
 from videocap.pipeline.stages.experiment import Experiment
-from videocap.pipeline.stages.pack import Pack
-from videocap.pipeline.stages.stage import Stage
 from videocap.pipeline.words import printable
 from videocap.words import shards
 
@@ -52,11 +51,10 @@ def _tell(chosen: argparse.Namespace, experiment: Experiment, found: Iterator[pu
     return 1 if any(row["problems"] for row in rows) else 0
 
 
-def sent_text(sent: push_pull.Sent, stage: type[Stage], dry_run: bool) -> str:
+def sent_text(sent: push_pull.Sent, stage: type[Declared], dry_run: bool) -> str:
     """What travelled of a stage, in a line."""
-    packs = issubclass(stage, Pack)
-    files = shards(sent.files) + f", {sent.items} {stage.holds[0]}" if packs else f"{sent.files} files"
-    there = f"; there already: {shards(sent.there) if packs else 'the result'}" if sent.there else ""
+    files = shards(sent.files) + f", {sent.items} {stage.holds[0]}" if stage.holds else f"{sent.files} files"
+    there = f"; there already: {shards(sent.there) if stage.holds else 'the result'}" if sent.there else ""
     done = (
         f"{'to be copied' if dry_run else 'copied'}: {files}, {decimal(sent.size)}" if sent.files else "nothing to copy"
     )

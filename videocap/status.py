@@ -11,9 +11,8 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from videocap import tasks
-from videocap.pipeline.run.ending import code_changed
-from videocap.pipeline.stages import reasons
-from videocap.pipeline.stages.pack import Pack
+from videocap.pipeline import words
+from videocap.pipeline.stages.reasons import Reason
 from videocap.pipeline.status import status, why
 from videocap.words import when
 
@@ -30,16 +29,15 @@ def show_status(chosen: argparse.Namespace) -> int:
     for row in rows:
         runs = "will" if row["will_run"] else "may" if row["may_run"] else "no"
         size = decimal(row["size"]) if row["size"] else ""
-        table.add_row(
-            row["stage"], row["state"], runs, when(row["made"]), size, escape(reasons.sentence(row["reasons"]))
-        )
+        table.add_row(row["stage"], row["state"], runs, when(row["made"]), size, escape(words.reasons(row["reasons"])))
     Console().print(table)
-    for kind in experiment.order:
-        if issubclass(kind, Pack) and (ahead := kind.of(experiment).ahead()):
-            print(f"ahead: {kind.__name__}: {kind.of(experiment).amount_text(ahead)}")
+    for row, stage in zip(rows, experiment.nodes(), strict=True):
+        if row.get("ahead", {}).get("items"):
+            print(f"ahead: {stage.name}: {words.amount(row['ahead'], stage.holds)}")
     for row in rows:
         print("".join(f"warning: {row['stage']}: {text}\n" for text in row["warnings"]), end="")
-    print(code_changed(experiment), end="\n" * bool(code_changed(experiment)))
+    changed = words.code_changed([row["stage"] for row in rows if row["code_changed"]])
+    print(changed, end="\n" * bool(changed))
     print("Results:", root.folder if root.complete() else "not complete")
     return 0
 
@@ -51,9 +49,8 @@ def show_why(chosen: argparse.Namespace) -> int:
     if chosen.stage not in rows:
         raise ValueError(f"this experiment has no stage {chosen.stage}; it has {', '.join(rows)}")
     row = rows[chosen.stage]
-    kinds = {kind.__name__: kind for kind in root.experiment.order}
-    stage = kinds[chosen.stage].of(root.experiment)
-    nearest = stage.nearest() if row["may_run"] else None
+    stage = root.experiment.named(chosen.stage)
+    nearest = stage.product.nearest() if row["may_run"] else None
     found = why(root.experiment, stage) if row["may_run"] else []
     if chosen.json:
         earlier = nearest and {"experiment": nearest.experiment, "made": nearest.created}
@@ -67,8 +64,8 @@ def show_why(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def show_reasons(found: list[reasons.Reason], indent: str = "  ") -> None:
+def show_reasons(found: list[Reason], indent: str = "  ") -> None:
     """Print reasons, and under each what is behind it."""
     for reason in found:
-        print(indent + reasons.text(reason))
+        print(indent + words.reason(reason))
         show_reasons(reason.get("because", []), indent + "  ")

@@ -19,10 +19,10 @@ from videocap.extract.config import MODELS
 from videocap.pipeline import garbage
 from videocap.pipeline.artifacts import jobs
 from videocap.pipeline.config import load
+from videocap.pipeline.recompute import recompute
 from videocap.pipeline.stages.experiment import artifacts_of
-from videocap.pipeline.stages.pack import Pack
 from videocap.pipeline.stores import verify
-from videocap.pipeline.stores.store import Store
+from videocap.pipeline.stores.store import Store, stores_in
 from videocap.pipeline.words import printable
 from videocap.words import shards, when
 
@@ -35,7 +35,7 @@ def store_folders(chosen: argparse.Namespace) -> list[Path]:
     found = [Path(name) if Path(name).is_dir() else artifacts.root / "stores" / name for name in chosen.folders]
     if absent := [name for name, folder in zip(chosen.folders, found, strict=True) if not folder.is_dir()]:
         raise ValueError(f"there is no store {', '.join(absent)}, nor one of that name in {artifacts.root / 'stores'}")
-    return found or [folder for folder in artifacts.stores() if folder.is_dir()]
+    return found or [folder for folder in stores_in(artifacts.root) if folder.is_dir()]
 
 
 def list_stores(chosen: argparse.Namespace) -> int:
@@ -64,8 +64,8 @@ def list_stores(chosen: argparse.Namespace) -> int:
 
 def item_name(spec: dict) -> str:
     """What a person calls the items of a spec."""
-    stage = getattr(tasks, str(spec.get("stage")), None)
-    return stage.holds[0] if isinstance(stage, type) and issubclass(stage, Pack) else "items"
+    holds = getattr(getattr(tasks, str(spec.get("stage")), None), "holds", None)
+    return holds[0] if holds else "items"
 
 
 def spec_text(spec: dict) -> str:
@@ -105,7 +105,7 @@ def verify_stores(chosen: argparse.Namespace) -> int:
         # a `how` field, in no key: the contract on values is a tolerance to fp32
         override = f"{chosen.override} encoder.precision=fp32 encoder.compile=false"
         experiment = tasks.Pipeline(config=chosen.config, override=override).experiment
-        verify.recompute(verdicts, experiment, chosen.recompute, differs, named=bool(chosen.folders))
+        recompute(verdicts, experiment, chosen.recompute, differs, named=bool(chosen.folders))
     unproven = bool(chosen.recompute) and not any(verdict.recomputed for verdict in verdicts)
     if chosen.json:
         print(json.dumps([verdict.told() for verdict in verdicts], indent=1))

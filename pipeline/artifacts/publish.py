@@ -24,9 +24,6 @@ MOST_JSON = 1 << 30
 MOST_MANIFEST = 32 << 20
 """Bytes of a manifest: one of 33,000 captions has 7 MB, and in memory JSON takes up to twenty times as much."""
 
-LATEST = 1e11
-"""Seconds since 1970 before which all was made: what is said to be newer would be the newest for ever."""
-
 
 def unique() -> str:
     """A name that no other process draws (not from `random`, which may be seeded)."""
@@ -113,26 +110,6 @@ def remember_json(path: Path, value: Any, usable: Callable[[Any], bool]) -> Any:
         return publish_json(path, value, usable)
     except OSError:
         return value
-
-
-def is_recipe(value: object) -> bool:
-    """Whether a value has the shape of a recipe (see `Stage.draft`)."""
-    parts = ("config", "inputs", "outside", "after")
-    return isinstance(value, dict) and all(isinstance(value.get(part, {}), dict) for part in parts)
-
-
-def is_made(value: object) -> bool:
-    """Whether a value tells when and how something was made, as every manifest does."""
-    if not isinstance(value, dict) or not isinstance(value.get("provenance"), dict):
-        return False
-    created, how = value.get("created"), value["provenance"]
-    named = all(isinstance(how.get(name, ""), str | None) for name in ("code", "experiment"))
-    return isinstance(created, int | float) and 0 <= created < LATEST and named
-
-
-def is_places(value: object) -> bool:
-    """Whether a value tells what something consists of, as `Experiment.made_of` does."""
-    return isinstance(value, dict) and all(isinstance(place, str | None) for place in value.values())
 
 
 def replace_json(path: Path, value: Any) -> None:

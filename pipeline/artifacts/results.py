@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import stat
 import time
@@ -12,13 +11,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from videocap.pipeline.artifacts import publish
+from videocap.pipeline.artifacts.outside import Outside, stat_or_none
+from videocap.pipeline.artifacts.shapes import is_id, is_manifest
 from videocap.pipeline.digests import digest, file_digest
-from videocap.pipeline.stores.store import Store, is_payload, is_plain
-
-MOST_RECORDS = 20  # of files outside: older ones are not looked at
 
 
 class Artifacts:
@@ -38,16 +34,17 @@ class Artifacts:
     def __init__(self, root: Path):
         self.root = Path(root).absolute()
         self._manifests: dict[Path, tuple] = {}
-        self._unread: dict[Path, list[str]] = {}
+        self.outside = Outside(self.root / "sources")
+        """What is known of files that lie elsewhere."""
 
     @property
     def id(self) -> str:
         """An id that stays with the folder when it moves."""
         place = self.root / "id.json"
         there = publish.read_json(place)
-        if not _is_id(there):
+        if not is_id(there):
             try:
-                there = publish.publish_json(place, {"id": publish.unique()}, _is_id)
+                there = publish.publish_json(place, {"id": publish.unique()}, is_id)
             except OSError as error:
                 raise self.refused(error) from error
         return there["id"]
@@ -129,14 +126,6 @@ class Artifacts:
         if published["payload"] != payload.name:
             shutil.rmtree(payload)
 
-    def store(self, spec: dict) -> Store:
-        """The store of all shards that were made under a spec."""
-        return Store(self.root / "stores" / f"{spec['stage']}-{digest(spec)[:16]}", spec)
-
-    def stores(self, stage: str = "*") -> list[Path]:
-        """The folders of all stores of a stage."""
-        return sorted((self.root / "stores").glob(f"{stage}-*"))
-
     @property
     def scratch(self) -> Path:
         return self.root / "scratch"
@@ -144,133 +133,3 @@ class Artifacts:
     def lock(self, name: str) -> AbstractContextManager[None]:
         """A lock among all processes that share the folder; waits."""
         return publish.lock(self.scratch / "locks" / name)
-
-    def file_digests(self, label: str, stats: dict[str, list], compute: bool) -> dict[str, str] | None:
-        """sha256 of files outside, by name, from the record of files of the same path, size, mtime and inode.
-
-        Without `compute` no file is read: None unless all are known. With it, only the unknown ones are. Raises
-        ValueError if a file has changed since `stat_file`.
-        """
-        place = self.record_of_files(label, stats)
-        record = self._read_record(place)
-        if record is None and (compute or not self.unread(label, stats)):
-            known, record = self._known_files(label), {}
-            for name in tqdm(stats, f"read {label}", unit="file", disable=None if len(stats) > 1 else True):
-                sha256 = known.get(tuple(stats[name]))
-                if sha256 is None:
-                    sha256 = file_digest(stats[name][0])
-                    if stat_file(stats[name][0]) != stats[name]:
-                        raise ValueError(f"{stats[name][0]} has changed while this ran; run the same command again")
-                record[name] = {"stat": stats[name], "sha256": sha256}
-            publish.remember_json(place, record, lambda _: self._read_record(place) is not None)
-        return record and {name: entry["sha256"] for name, entry in record.items()}
-
-    def unread(self, label: str, stats: dict[str, list]) -> list[str]:
-        """The names of files that are not on record with their path, size, mtime and inode; looked up once."""
-        place = self.record_of_files(label, stats)
-        if place not in self._unread:
-            known = self._known_files(label)
-            self._unread[place] = [name for name in stats if tuple(stats[name]) not in known]
-        return self._unread[place]
-
-    def record_of_files(self, label: str, stats: dict[str, list]) -> Path:
-        """Where the sha256 of files are kept that lie, and are, as `stats` says."""
-        return self.root / "sources" / f"{label}-{digest(stats)[:32]}.json"
-
-    def _known_files(self, label: str) -> dict[tuple, str]:
-        """sha256 of all files in the newest records, by path, size, mtime and inode."""
-        records = [self._read_record(path) or {} for path in self.file_records(label)[:MOST_RECORDS]]
-        return {tuple(entry["stat"]): entry["sha256"] for record in records for entry in record.values()}
-
-    @staticmethod
-    def _read_record(place: Path) -> dict | None:
-        record = publish.read_json(place)
-        whole = isinstance(record, dict) and all(
-            isinstance(entry, dict) and isinstance(entry.get("stat"), list) and isinstance(entry.get("sha256"), str)
-            for entry in record.values()
-        )
-        return record if whole else None
-
-    def file_records(self, label: str) -> list[Path]:
-        """The records of files outside under a label, the newest first."""
-        records = (self.root / "sources").glob(f"{label}-*.json")
-        return sorted(records, key=lambda path: path.stat().st_mtime, reverse=True)
-
-    def link_run(self, name: str, payload: Path, texts: dict[str, str], pages: dict[str, str] | None = None) -> None:
-        """Let `runs/<name>` show a payload's files and, beside them, files of these texts; replaced as a whole.
-
-        Args:
-            pages: texts of files in place of the payload's; as they are when a run is first shown.
-        """
-        folder, pages = self._run_folder(name, payload, texts), pages or {}
-        if not self._shows(folder, texts):
-            work = folder.with_name(f"{folder.name}.{publish.unique()}")
-            work.mkdir(parents=True)
-            for file in sorted(payload.iterdir()):
-                if file.name not in pages:
-                    (work / file.name).symlink_to(os.path.relpath(file, work))
-            for file, text in (texts | pages).items():
-                (work / file).write_text(text, encoding="utf-8")
-            shutil.rmtree(folder, ignore_errors=True)
-            try:
-                os.rename(work, folder)
-            except OSError:  # another process was first
-                shutil.rmtree(work)
-        aside = folder.with_name(f".{name}.{publish.unique()}")
-        aside.symlink_to(folder.name)
-        os.replace(aside, folder.with_name(name))
-
-    def run_is_linked(self, name: str, payload: Path, texts: dict[str, str]) -> bool:
-        """Whether `runs/<name>` shows this payload and these texts."""
-        folder = self._run_folder(name, payload, texts)
-        try:
-            return os.readlink(folder.with_name(name)) == folder.name and self._shows(folder, texts)
-        except OSError:
-            return False
-
-    @staticmethod
-    def _shows(folder: Path, texts: dict[str, str]) -> bool:
-        try:
-            return all((folder / name).read_text(encoding="utf-8") == text for name, text in texts.items())
-        except (OSError, UnicodeDecodeError):
-            return False
-
-    def _run_folder(self, name: str, payload: Path, texts: dict[str, str]) -> Path:
-        shown = digest([payload.relative_to(self.root).as_posix(), texts])
-        return self.root / "runs" / f".{name}-{shown[:16]}"
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("id"), str)
-
-
-def is_manifest(value: object) -> bool:
-    """Whether a value says what a result's manifest must say, and names files in its own folder only."""
-    return (
-        publish.is_made(value)
-        and publish.is_recipe(value.get("recipe"))
-        and all(isinstance(value.get(name), str) for name in ("key", "content", "payload"))
-        and re.fullmatch("[0-9a-f]{32}", value["payload"]) is not None
-        and isinstance(value.get("files"), dict)
-        and all(_is_file(name, file) for name, file in value["files"].items())
-        and is_plain([value["recipe"], value["provenance"], *value["files"]])
-    )
-
-
-def _is_file(name: str, value: object) -> bool:
-    inside = "\0" not in name and not {"", ".", ".."} & set(name.split("/"))
-    return inside and is_payload(value)
-
-
-def stat_file(path: Path) -> list:
-    """What changes whenever a file's content may have: absolute path, size, mtime and inode."""
-    found = os.stat(path)
-    return [os.path.abspath(path), found.st_size, found.st_mtime_ns, found.st_ino]
-
-
-def stat_or_none(path: Path) -> list | None:
-    """`stat_file`, or None if there is nothing."""
-    try:
-        return stat_file(path)
-    except OSError:
-        return None

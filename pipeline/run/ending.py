@@ -17,11 +17,14 @@ import luigi.interface
 import luigi.worker
 from luigi.cmdline_parser import CmdlineParser
 
+from videocap.pipeline import words
 from videocap.pipeline.artifacts import events, jobs
 from videocap.pipeline.config import ConfigError
 from videocap.pipeline.run import log_file, terminal
+from videocap.pipeline.run.summary import summary
+from videocap.pipeline.stages.declared import code_changed
 from videocap.pipeline.stages.experiment import Experiment
-from videocap.pipeline.stages.pack import Pack
+from videocap.pipeline.stages.failures import described
 
 UNEXPLAINED = "failed: no stage says why; a process may have been stopped, or have run out of memory"
 
@@ -64,7 +67,7 @@ def begin(
     share_cores()
     try:
         for experiment in experiments:
-            jobs.enter(experiment)
+            jobs.enter(experiment.artifacts, experiment.token, experiment.made_of)
     except OSError as error:
         if not root.complete():  # a folder that can't be written may hold all that is asked for
             refuse(root, error)
@@ -73,14 +76,7 @@ def begin(
 
 def log_failure(experiment: Experiment, task: str, exception: Exception) -> None:
     """Let the last lines say that a task which only shows results has failed."""
-    if isinstance(exception, IsADirectoryError | FileExistsError):
-        place = exception.filename2 or exception.filename
-        reason = f"the results can't be shown: {place} is in the way, which no run made; move it away and run again"
-    elif isinstance(exception, OSError):
-        reason = f"the results can't be shown ({exception}): see whether there is room, and who may write"
-    else:
-        reason = str(exception) if isinstance(exception, ValueError) else f"{type(exception).__name__}: {exception}"
-    events.write_failure(experiment.artifacts.root, task, reason)
+    events.write_failure(experiment.artifacts.root, task, described(exception), showing=True, batch_sizes=[])
 
 
 def share_cores() -> None:
@@ -121,21 +117,21 @@ def report_at_exit(
             for child in multiprocessing.active_children() if interrupts else ():
                 child.join(5)  # what it has to say comes first
             for experiment in experiments:
-                experiment.forget()
+                experiment.look_again()
             told = events.read(experiments[0].artifacts.root)
             good = done() and not any(event["event"] == "failed" for event in told)
             if good:
                 for experiment in experiments:
-                    jobs.leave(experiment)
+                    jobs.leave(experiment.artifacts, experiment.token)
             reached, warnings, changed = {}, [], {}
             for experiment in experiments:
                 warnings += _warnings(experiment)
-                changed[code_changed(experiment)] = True
+                changed[_code_changed(experiment)] = True
                 for stage, complete in _reached(experiment, good).items():
                     reached[stage] = reached.get(stage, True) and complete
-            lines = events.summary([*told, *warnings], reached, filter(None, changed))
+            lines = summary([*told, *warnings], reached, filter(None, changed))
             if interrupts:
-                lines = [line for line in lines if not line.endswith(events.DIED)]
+                lines = [line for line in lines if not line.endswith(words.DIED)]
             elif not good and not any(line.startswith("failed: ") for line in lines):
                 lines += terminal.terminal().unexpected or [UNEXPLAINED]
             undone = f"{f'Stopped by {by}' if by else 'Not done'}. The same command goes on where this run stopped."
@@ -157,24 +153,17 @@ def report_at_exit(
     atexit.register(last_words)
 
 
-def code_changed(experiment: Experiment) -> str:
+def _code_changed(experiment: Experiment) -> str:
     """A line that names the stages whose code has changed since their results were made, if there are any."""
-    changed = [stage.__name__ for stage in experiment.order if stage.of(experiment).code_changed()]
-    cure = "raise their `version` in tasks.py if the results are to change"
-    return f"code changed since, not rerun: {', '.join(changed)} ({cure})" if changed else ""
+    return words.code_changed([stage.name for stage in experiment.nodes() if code_changed(stage)])
 
 
 def _warnings(experiment: Experiment) -> list[dict]:
     """What each stage has to say in every run, also in one in which it did nothing."""
-    stages = [stage.of(experiment) for stage in experiment.order]
-    return [{"event": "warning", "stage": s.name, "reason": text} for s in stages for text in s.warnings()]
+    told = [(stage.name, text) for stage in experiment.nodes() for text in stage.product.warnings()]
+    return [{"event": "warning", "stage": stage, "warning": text} for stage, text in told]
 
 
 def _reached(experiment: Experiment, done: bool) -> dict[str, bool]:
-    """Whether each stage is complete; packs are if the stage behind them, which gathers them, is."""
-    reached, behind = {}, done
-    for stage in reversed(experiment.order):
-        if not issubclass(stage, Pack):
-            behind = done or stage.of(experiment).complete()
-        reached[stage.__name__] = behind
-    return dict(reversed(reached.items()))
+    """Whether each stage is complete; shards are if the stage is that gathers them."""
+    return {stage.name: done or experiment.node(stage.asked()).product.done for stage in experiment.nodes()}

@@ -125,9 +125,9 @@ def _create_task_process(worker: luigi.worker.Worker, task: luigi.Task) -> luigi
     Importing is all that this process does with it. The only threads that starts are NumPy's, which survive forks.
     """
     process = _CREATE(worker, task)
-    if process.use_multiprocessing and getattr(task, "makes", ""):
+    if process.use_multiprocessing and hasattr(task, "preload"):
         with suppress(Exception):  # the fork meets it, too, and reports it
-            task.function()
+            task.preload()
     return process
 
 

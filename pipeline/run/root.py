@@ -9,6 +9,7 @@ from typing import ClassVar
 import luigi
 
 from videocap.pipeline.artifacts import jobs
+from videocap.pipeline.artifacts.shown import Shown
 from videocap.pipeline.config import BaseConfig, ConfigError, dump, load
 from videocap.pipeline.run import ending
 from videocap.pipeline.stages.experiment import Experiment
@@ -54,25 +55,32 @@ class Root(luigi.Task):
     def requires(self) -> Stage:
         return self.last
 
-    def shown(self) -> tuple[str, Path | None, dict[str, str]]:
-        """What `runs/<experiment>` is to show: its name, the result's folder, and texts of its own."""
-        self.experiment.forget()
+    def shown(self) -> Shown | None:
+        """What `runs/<experiment>` is to show: the result, and texts of its own; None if there is no result."""
+        self.experiment.look_again()
+        payload = self.last.product.payload()
+        if payload is None:
+            return None
         made_of = json.dumps(self.experiment.made_of(), indent=1) + "\n"
-        return self.name, self.last.payload(), {"config.toml": dump(self.experiment.config), "made_of.json": made_of}
+        texts = {"config.toml": dump(self.experiment.config), "made_of.json": made_of}
+        return Shown(self.experiment.artifacts.root, self.name, payload, texts)
 
     def complete(self) -> bool:
         shown = self.shown()
-        return shown[1] is not None and self.experiment.artifacts.run_is_linked(*shown)
+        return shown is not None and shown.is_linked()
 
     def on_failure(self, exception: Exception) -> str:
         ending.log_failure(self.experiment, self.task_family, exception)
         return super().on_failure(exception)
 
     def run(self) -> None:
-        with jobs.exclusive(self.experiment.artifacts):
-            name, payload, texts = self.shown()
-            self.experiment.artifacts.link_run(name, payload, texts, self.pages(payload))
-        jobs.leave(self.experiment)
+        artifacts = self.experiment.artifacts
+        with jobs.exclusive(artifacts):
+            shown = self.shown()
+            if shown is None:
+                raise ValueError(f"the result of {self.last.name} is gone; run the same command again")
+            shown.link(self.pages(shown.payload))
+        jobs.leave(artifacts, self.experiment.token)
 
 
 class WholeNumber(luigi.IntParameter):

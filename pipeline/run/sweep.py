@@ -45,10 +45,6 @@ class Sweep(luigi.Task):
         self.folder = self.experiments[0].artifacts.root / "tables"
         self.task_id = f"{self.task_family}_{self.name}_{digest([root.task_id for root in self.roots.values()])[:16]}"
         ending.begin(self, self.experiments, self.results, self.unfinished)
-        if ending.is_asked_for(self) and not self.complete():  # a table of other figures would pass for this one
-            for suffix in self.suffixes:
-                with contextlib.suppress(OSError):  # `run` meets it, too, and reports it
-                    self._file(suffix).unlink()
 
     def title(self) -> str:
         """What the names of its experiments end in."""
@@ -100,7 +96,16 @@ class Sweep(luigi.Task):
                 )
 
     def requires(self) -> list[Root]:
+        """All experiments; Luigi asks for them when it has found that the files don't show these."""
+        if ending.is_asked_for(self):
+            self._withdraw()
         return list(self.roots.values())
+
+    def _withdraw(self) -> None:
+        """Delete the files until all is done: those of other figures would pass for these."""
+        for suffix in self.suffixes:
+            with contextlib.suppress(OSError):  # `run` meets it, too, and reports it
+                self._file(suffix).unlink()
 
     def complete(self) -> bool:
         done = self.done()

@@ -10,17 +10,16 @@ import posixpath
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
-from videocap.pipeline.artifacts.results import is_manifest
+from videocap.pipeline import words
+from videocap.pipeline.artifacts.shapes import is_manifest, is_recipe
 from videocap.pipeline.digests import digest
 from videocap.pipeline.sharing.copying import File, Place, copy_all, manifest_or_reason, reason
 from videocap.pipeline.sharing.merging import CURE_THERE, NAMED, Check, Sent, send_shards
 from videocap.pipeline.sharing.places import Folder
+from videocap.pipeline.stages.declared import Declared
 from videocap.pipeline.stages.experiment import Experiment
-from videocap.pipeline.stages.gather import Gather
-from videocap.pipeline.stages.pack import Pack
-from videocap.pipeline.stages.reasons import differences, sentence
-from videocap.pipeline.stages.stage import Stage
-from videocap.pipeline.stores.store import is_recipe
+from videocap.pipeline.stages.reasons import differences
+from videocap.pipeline.stages.spec import Spec
 
 
 def push(experiment: Experiment, names: Sequence[str], there: Place, dry_run: bool = False) -> Iterator[Sent]:
@@ -35,21 +34,22 @@ def push(experiment: Experiment, names: Sequence[str], there: Place, dry_run: bo
     Raises:
         ValueError: for a name of none of the experiment's stages, or a place that can't be.
     """
-    kinds = chosen(experiment, names)
+    stages = chosen(experiment, names)
     if not dry_run:
         there.create()
     here = Folder(experiment.artifacts.root, mine=True)
 
-    def send(stage: Stage, sent: Sent) -> None:
-        sent.place = stage.place() or ""
-        if not sent.place or not (stage.store.manifests() if isinstance(stage, Pack) else stage.payload()):
+    def send(stage: Declared, sent: Sent) -> None:
+        product = stage.product
+        sent.place = product.place or ""
+        if not sent.place or not (product.store.manifests() if product.store else product.done):
             sent.problems.append("there is none here that fits this config: a run of the pipeline makes it")
-        elif isinstance(stage, Pack):
-            send_shards(stage.store, here, there, sent, dry_run)
+        elif product.store:
+            send_shards(product.store, here, there, sent, dry_run)
         else:
             _send_result(stage, here, there, sent, dry_run)
 
-    return _each(experiment, kinds, send)
+    return _each(stages, send)
 
 
 def pull(
@@ -61,58 +61,59 @@ def pull(
     """
     here = Folder(experiment.artifacts.root, mine=True)
 
-    def send(stage: Stage, sent: Sent) -> None:
-        stage.digests(compute=True)
-        experiment.forget()
-        sent.place = stage.place() or ""
+    def send(stage: Declared, sent: Sent) -> None:
+        stage.recipe.digests(compute=True)
+        experiment.look_again()
+        product = stage.product
+        sent.place = product.place or ""
         if not sent.place:
             waits = ", ".join(sorted(other.__name__ for other in stage.waits_for()))
             sent.problems.append(f"its key is known only when here are: {waits}")
-        elif isinstance(stage, Pack):
-            before = set(stage.store.index().failures)
-            send_shards(stage.store, there, here, sent, dry_run, check)
+        elif product.store:
+            before = set(product.store.index().failures)
+            send_shards(product.store, there, here, sent, dry_run, check)
             if not (sent.files or sent.there or sent.problems or sent.notes):
                 _tell_nothing(stage, there, sent)
             _tell_failures(stage, before, sent)
         else:
             _send_result(stage, there, here, sent, dry_run)
-        experiment.forget()
+        experiment.look_again()
 
-    return _each(experiment, chosen(experiment, names), send)
+    return _each(chosen(experiment, names), send)
 
 
-def _each(experiment: Experiment, kinds: Sequence[type[Stage]], send: Callable[[Stage, Sent], None]) -> Iterator[Sent]:
-    for kind in kinds:
-        sent = Sent(kind.__name__)
+def _each(stages: Sequence[Declared], send: Callable[[Declared, Sent], None]) -> Iterator[Sent]:
+    for stage in stages:
+        sent = Sent(stage.name)
         try:
-            send(kind.of(experiment), sent)
+            send(stage, sent)
         except Exception as error:  # places have errors of their own, and the other stages go on
             sent.problems.append(reason(error))
         yield sent
 
 
-def chosen(experiment: Experiment, names: Sequence[str]) -> list[type[Stage]]:
-    """The stages of these names, with those that their keys depend on, in order; packs instead of gathers.
+def chosen(experiment: Experiment, names: Sequence[str]) -> list[Declared]:
+    """The stages of these names, with those that their keys depend on, in order; specs instead of gathers.
 
     Raises ValueError for a name of none of the experiment's stages.
     """
     kinds = {kind.__name__: kind for kind in experiment.order}
     if unknown := [name for name in names if name not in kinds]:
         raise ValueError(f"this experiment has no stage {', '.join(unknown)}; it has {', '.join(kinds)}")
-    todo = [kinds[name] for name in names or [kind.__name__ for kind in experiment.order if issubclass(kind, Gather)]]
-    found: set[type[Stage]] = set()
+    # drafts: the stages themselves would ask for all sources behind them
+    drafts = {kind: kind.draft(experiment) for kind in experiment.order}
+    gathers = [kind for kind, draft in drafts.items() if draft.shared() is not kind]
+    todo = [kinds[name] for name in names] or gathers
+    found: set[type[Declared]] = set()
     while todo:
-        kind = todo.pop()
-        stage = kind(experiment=experiment, id="")  # `of` would ask for all sources behind it
-        if isinstance(stage, Gather):
-            todo.append(stage.kind())
-        elif kind not in found:
+        kind = drafts[todo.pop()].shared()
+        if kind not in found:
             found.add(kind)
-            todo += [other for other, _ in stage.needs().values()]
-    return [kind for kind in experiment.order if kind in found]
+            todo += [other for other, _ in drafts[kind].needs().values()]
+    return [experiment.node(kind) for kind in experiment.order if kind in found]
 
 
-def _send_result(stage: Stage, place: Place, there: Place, sent: Sent, dry_run: bool) -> None:
+def _send_result(stage: Declared, place: Place, there: Place, sent: Sent, dry_run: bool) -> None:
     """Copy a stage's result, unless the target has it whole; its manifest comes when all files are there."""
     about = f"{sent.place}/manifest.json"
     theirs, manifest = manifest_or_reason(there, about), manifest_or_reason(place, about)
@@ -136,12 +137,12 @@ def _send_result(stage: Stage, place: Place, there: Place, sent: Sent, dry_run: 
         sent.files, sent.size = len(files), size
 
 
-def _is_of(manifest: Any, stage: Stage) -> bool:
+def _is_of(manifest: Any, stage: Declared) -> bool:
     """Whether a value is the manifest of this very result: its key must follow from its recipe."""
     return (
         is_manifest(manifest)
         and manifest.get("stage") == stage.name
-        and manifest["key"] == stage.key() == digest(manifest["recipe"])
+        and manifest["key"] == stage.recipe.key == digest(manifest["recipe"])
         and manifest["content"] == digest({name: file["sha256"] for name, file in manifest["files"].items()})
     )
 
@@ -158,18 +159,18 @@ def _lacking(place: Place, folder: str, manifest: dict) -> str | None:
     return None
 
 
-def _tell_nothing(stage: Pack, there: Place, sent: Sent) -> None:
+def _tell_nothing(stage: Spec, there: Place, sent: Sent) -> None:
     """That a place has no shard of a pack's spec, and how those differ that it has."""
     told = []
     for name in [name for name in there.folders("stores") if name.startswith(f"{stage.name}-")][:NAMED]:
         about = manifest_or_reason(there, f"stores/{name}/store.json")
         if isinstance(about, dict) and is_recipe(spec := about.get("spec")):
-            told.append(f"{name} (there → here: {sentence(differences(spec, stage.draft()), most=9)})")
+            told.append(f"{name} (there → here: {words.reasons(differences(spec, stage.recipe.draft()), most=9)})")
     nothing = there.missing() or f"{there} has no shards of this spec" + f"; it has {'; '.join(told)}" * bool(told)
     sent.problems.append(nothing)
 
 
-def _tell_failures(stage: Pack, before: Collection[str], sent: Sent) -> None:
+def _tell_failures(stage: Spec, before: Collection[str], sent: Sent) -> None:
     """Which items have failed where they were extracted, so that nobody tries them here unasked."""
     index = stage.store.index()
     new = [one for source, one in index.failures.items() if source not in before and source not in index.rows]

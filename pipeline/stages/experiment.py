@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import luigi
 
 from videocap.pipeline.artifacts.results import Artifacts
 from videocap.pipeline.config import BaseConfig, fields
 from videocap.pipeline.digests import digest
-from videocap.pipeline.stores.store import Store
-
-if TYPE_CHECKING:
-    from videocap.pipeline.stages.stage import Stage
+from videocap.pipeline.stages import graph
+from videocap.pipeline.stages.graph import Kind
 
 
 class Experiment:
@@ -23,83 +22,79 @@ class Experiment:
     Args:
         config: of the experiment.
         last: the stage that a run is for. It and all that its result is made of are the experiment's stages (`order`).
+
+    Attributes:
+        moment: a number that rises whenever something may have been made: what was derived at another may be out of
+            date.
     """
 
-    known: ClassVar[dict[str, Experiment]] = {}
+    _known: ClassVar[dict[str, Experiment]] = {}
 
-    def __init__(self, config: BaseConfig, last: type[Stage] | None = None):
+    def __init__(self, config: BaseConfig, last: Kind | None = None):
         self.config = config
         self.roles = fields(type(config))
         self.artifacts = artifacts_of(config)
-        self.stages: dict[type, Stage] = {}
-        self.recipes: dict[type, dict | None] = {}
-        self.keys: dict[type, str] = {}
-        self.stats: dict[type, dict] = {}
-        self.digests: dict[type, dict | None] = {}
-        self.stores: dict[str, Store] = {}
         self.token = digest([config.model_dump(mode="json"), str(self.artifacts.root)])
-        self.order: tuple[type[Stage], ...] = ()
-        Experiment.known[self.token] = self
-        if last is not None:
-            self.order = self._append(last, ())
+        self.moment = 0
+        self._nodes: dict[Kind, Any] = {}
+        Experiment._known[self.token] = self
+        # drafts: the stages themselves would look at the files outside
+        self.order = graph.order(last, lambda kind: kind.draft(self)) if last else ()
 
-    def _append(self, stage: type[Stage], order: tuple[type[Stage], ...]) -> tuple[type[Stage], ...]:
-        """An order of stages with this one behind them, and before it what is upstream of it."""
-        if stage in order:
-            return order
-        for other in stage(experiment=self, id="").upstream():  # `of` would look at the files outside
-            order = self._append(other, order)
-        return (*order, stage)
+    @classmethod
+    def known(cls) -> Sequence[Experiment]:
+        """All experiments of this process."""
+        return tuple(cls._known.values())
 
-    def forget(self) -> None:
-        """Compute keys anew: what ran since may have changed the identity of an input."""
-        self.recipes.clear()
-        self.keys.clear()
-        self.digests = {stage: known for stage, known in self.digests.items() if known is not None}
+    @classmethod
+    def called(cls, token: str) -> Experiment:
+        """The experiment of this process, or the one that it was forked from, that has a token."""
+        return cls._known[token]
 
-    def needed(self) -> dict[type[Stage], bool]:
-        """The incomplete stages that the last one needs, each with whether it will surely have something to do.
+    def node(self, kind: Kind) -> Any:
+        """The stage of a class."""
+        if kind not in self._nodes:
+            self._nodes[kind] = kind.within(self)
+        return self._nodes[kind]
 
-        Luigi never visits the inputs of a complete task. A stage whose key is known only when an input has run may
-        turn out to be complete then; of what it needs, sure is only what its key waits for.
-        """
-        needed: dict[type[Stage], bool] = {}
-        todo = [(stage.of(self), True) for stage in self.order[-1:]]
-        while todo:
-            stage, sure = todo.pop()
-            kind = type(stage)
-            if needed.get(kind, False) or needed.get(kind) == sure or stage.complete():
-                continue
-            needed[kind] = sure
-            unknown = stage.waits_for() if stage.key() is None else None
-            todo += [(other, sure and (unknown is None or type(other) in unknown)) for other in stage.requires()]
-        return needed
+    def nodes(self) -> list[Any]:
+        """All its stages, in order."""
+        return [self.node(kind) for kind in self.order]
 
-    def needs(self, stage: Stage) -> bool:
+    def named(self, name: str) -> Any:
+        """The stage of a name. Raises ValueError if it has none."""
+        kinds = {kind.__name__: kind for kind in self.order}
+        if name not in kinds:
+            raise ValueError(f"this experiment has no stage {name}; it has {', '.join(kinds)}")
+        return self.node(kinds[name])
+
+    def look_again(self) -> None:
+        """Derive anew what is asked from here on: what ran since may have changed the identity of an input."""
+        self.moment += 1
+
+    def needed(self) -> dict[Kind, bool]:
+        """The incomplete stages that the last one needs, see `graph.needed`."""
+        return graph.needed(self.order[-1], self.node) if self.order else {}
+
+    def needs(self, node: Any) -> bool:
         """Whether a stage must be complete for the last one to be; where no order is given, always."""
-        return not self.order or type(stage) in self.needed()
+        return not self.order or type(node) in self.needed()
 
-    def needs_of_any(self, stage: Stage) -> bool:
+    def needs_of_any(self, node: Any) -> bool:
         """Whether this experiment, or another of this process that has just this stage, needs it."""
-        if self.needs(stage):
+        if self.needs(node):
             return True
-        others = [other for other in Experiment.known.values() if other is not self and other.order]
-        same = [(other, other.stages.get(type(stage))) for other in others]
-        for other, mine in same:
-            if mine is not None and mine.id == stage.id:
-                other.forget()
+        for other in Experiment.known():
+            mine = other._nodes.get(type(node))
+            if other is not self and other.order and mine is not None and mine.id == node.id:
+                other.look_again()
                 if other.needs(mine):
                     return True
         return False
 
     def made_of(self) -> dict[str, str | None]:
-        """Where everything lies that the results consist of, from the artifacts folder: {stage: place}.
-
-        None for a stage whose key is not known yet. "… files" are the records of the files outside that it read.
-        """
-        stages = [stage.of(self) for stage in self.order]
-        places = {stage.name: stage.place() for stage in stages}
-        return places | {f"{stage.name} files": place for stage in stages if (place := stage.record_of_files())}
+        """Where everything lies that the results consist of, see `graph.made_of`."""
+        return graph.made_of(self.nodes())
 
 
 def artifacts_of(config: BaseConfig) -> Artifacts:
@@ -122,7 +117,7 @@ class ExperimentParameter(luigi.Parameter):
         return value.token
 
     def parse(self, text: str) -> Experiment:
-        return Experiment.known[text]
+        return Experiment.called(text)
 
     def _warn_on_wrong_param_type(self, name: str, value: Any) -> None:
         """Luigi expects strings."""

@@ -1,34 +1,41 @@
-"""Why a stage failed, for a person: what went wrong, and what to do about it."""
+"""What went wrong in a stage, as data: `words.failure` says it to people."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
-from pathlib import Path
+from typing import Any
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def reason(exception: Exception, root: Path, fields: Iterable[str]) -> str:
-    """What a stage's exception means.
+def described(exception: Exception) -> dict[str, Any]:
+    """What is known of an exception.
 
-    Args:
-        root: the artifacts folder.
-        fields: that the stage reads of the config, as "encoder.batch_size".
+    Returns:
+        {"type", "text", "for_people": whether its text is meant for them, "of_system": whether the system refused
+        something, "strerror", "full": what the system says of a full disk, "forbidden": the file that is not for one
+        to read or write, "in_the_way": the file that lies where another is to be, "memory": what was said when there
+        was not enough}; None for what it was not.
     """
-    if full := _full(exception):
-        said = f"there is no room in {root} ({full}): make some, or name another folder"
-        return f"{said} by VIDEOCAP_ARTIFACTS or [pipeline] artifacts, and run again"
-    if isinstance(exception, PermissionError) and exception.filename:
-        said = f"{exception.filename} is not for you to read or write ({exception.strerror})"
-        return f"{said}: see who owns it and its mode (ls -l), and run again"
-    if _lacked_memory(exception):
-        sizes = [f"a smaller {key}" for key in fields if key.endswith(".batch_size")]
-        cure = ", ".join([*sizes, "fewer --workers", "or a machine with more"])
-        return f"there is not enough memory ({_first_line(exception)}): take {cure}"
-    # an error with a message for a person needs no traceback in the last lines; the log keeps it
-    return str(exception) if isinstance(exception, ValueError) else f"{type(exception).__name__}: {exception}"
+    system = isinstance(exception, OSError)
+    in_the_way = isinstance(exception, IsADirectoryError | FileExistsError)
+    return {
+        "type": type(exception).__name__,
+        "text": str(exception),
+        # an error with a message for a person needs no traceback in the last lines; the log keeps it
+        "for_people": isinstance(exception, ValueError),
+        "of_system": system,
+        "strerror": exception.strerror if system else None,
+        "full": _full(exception),
+        "forbidden": _path(exception.filename) if isinstance(exception, PermissionError) else None,
+        "in_the_way": _path(exception.filename2 or exception.filename) if in_the_way else None,
+        "memory": _first_line(exception) if _lacked_memory(exception) else None,
+    }
+
+
+def _path(path: Any) -> str | None:
+    return None if path is None else os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else str(path)
 
 
 def _full(exception: Exception) -> str | None:

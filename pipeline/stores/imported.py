@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from videocap.pipeline.artifacts.results import Artifacts
-from videocap.pipeline.config import ConfigError
-from videocap.pipeline.stages.pack import Pack
-from videocap.pipeline.stages.stage import versions
-from videocap.pipeline.stores.store import Item, Store
+from videocap.pipeline.stores.store import Item, Store, store_of
+from videocap.pipeline.versions import versions
 
 FOREIGN = "ForeignShard"
 MOST_HELD = 256 << 20  # bytes of rows in memory
@@ -20,7 +18,7 @@ MOST_HELD = 256 << 20  # bytes of rows in memory
 
 def foreign_store(artifacts: Artifacts, name: str) -> Store:
     """The store of what is imported under a name. Its spec is what `ForeignShard` gives for that name."""
-    return artifacts.store({"stage": FOREIGN, "version": 1, "config": {"data.features": name}, "inputs": {}})
+    return store_of(artifacts.root, {"stage": FOREIGN, "version": 1, "config": {"data.features": name}, "inputs": {}})
 
 
 def is_foreign(spec: dict) -> bool:
@@ -28,52 +26,17 @@ def is_foreign(spec: dict) -> bool:
     return spec.get("stage") == FOREIGN
 
 
-class ForeignPack(Pack):
-    """Base of the pack that stands for imported features: they are there, or have gone."""
-
-    def manifests(self) -> dict[str, Path]:
-        """The files that tell of which items there are features. Raises ConfigError if there are none."""
-        (name,) = self.what().values()
-        if not (found := self.store.manifests()):
-            raise ConfigError(f"no features are called {name!r} in {self.artifacts.root}: videocap store import")
-        return {f"features/{file}": self.store.folder / file for file in found}
-
-    def items_of(self, names: Iterable[str]) -> dict[str, str]:
-        """Digest of each id's newest features, by manifests that `manifests()` named.
-
-        Raises ValueError if newest features that they tell of have gone: what is made without them would be kept as
-        made with them.
-        """
-        known, files = self.store.manifests(), self.store.names()
-        told = {file: known.get(file) for file in (name.removeprefix("features/") for name in names)}
-        wanted = newest(one for one in told.values() if one)
-        held = {pair for one in told.values() if one and one["payload"] in files for pair in _pairs(one)}
-        for file, one in told.items():
-            if one is None or any(
-                wanted[name] == source and (name, source) not in held for name, source in _pairs(one)
-            ):
-                place = self.store.folder / file
-                raise ValueError(f"features that {place} tells of have gone: import them again, or delete that file")
-        return wanted
-
-    def write(self, path: Path, key: str, items: list[Item]) -> dict:
-        raise ValueError(
-            f"features of {len(items)} {self.holds[0]}, as {items[0][0]}, have gone from {self.store.folder}: "
-            "import them again"
-        )
-
-
 def newest(manifests: Iterable[dict]) -> dict[str, str]:
     """Digest of each id's newest rows, as `extract.shards.store.FeatureStore` has it."""
     found: dict[str, tuple[float, str]] = {}
     for manifest in manifests:
-        for name, source in _pairs(manifest):
+        for name, source in pairs(manifest):
             found[name] = max(found.get(name, (0.0, "")), (manifest["created"], source))
     return {name: source for name, (_, source) in found.items()}
 
 
-def _pairs(manifest: dict) -> Iterable[tuple[str, str]]:
-    """(id, digest) of a shard's items."""
+def pairs(manifest: dict) -> Iterable[tuple[str, str]]:
+    """(id, digest) of the items of a shard, by its manifest."""
     return zip(manifest.get("ids") or (), manifest["digests"], strict=False)
 
 

@@ -6,9 +6,7 @@ lists the items' ids and digests, so that scheduling opens no HDF5 file.
 
 from __future__ import annotations
 
-import math
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from videocap.pipeline.artifacts import publish
-from videocap.pipeline.artifacts.publish import is_made, is_recipe
-from videocap.pipeline.digests import canonical, digest, file_digest
+from videocap.pipeline.artifacts.shapes import LATEST, is_plain, is_recipe, is_shard_manifest
+from videocap.pipeline.digests import digest, file_digest
 
 Item = tuple[str, str]
-MOST_PACKS = 300  # Luigi's cost of pending tasks is quadratic
-MOST_BRACKETS = 500  # in a recipe, and in what tells how something was made: no deeper do they nest
 
 
 @dataclass
@@ -157,7 +153,7 @@ class Store:
 
     def is_of_shard(self, value: object, name: str) -> bool:
         """Whether a file of this name, holding this value, is the manifest of a shard of the store's spec."""
-        return _is_manifest(value, name) and value["spec"] == self.spec_digest
+        return is_shard_manifest(value, name) and value["spec"] == self.spec_digest
 
     def shard_key(self, items: Iterable[Item], retry: int) -> str:
         return digest({"spec": self.spec_digest, "items": sorted(d for _, d in items), "retry": retry})
@@ -198,7 +194,7 @@ class Store:
             "ids": [names[source] for source in written["digests"]],
             "digests": written["digests"],
             "failures": [{**failure, "retry": retry} for failure in written["failures"]],
-            "created": min(max(time.time(), before["created"] + 1e-3 if before else 0.0), publish.LATEST - 1),
+            "created": min(max(time.time(), before["created"] + 1e-3 if before else 0.0), LATEST - 1),
             "provenance": {**provenance, **written["provenance"], "seconds": round(time.time() - started, 3)},
         }
         if len(publish.json_text(manifest)) > publish.MOST_MANIFEST // 4:  # letters have up to four bytes
@@ -221,99 +217,17 @@ class Store:
         for path in self.files(chosen):
             path.unlink(missing_ok=True)
 
-    def plan(self, items: Sequence[Item], retry: int, attempt: int, shard_size: int) -> tuple[Path, list[list[Item]]]:
-        """The packs that complete these items, and their file: decided once, by the first who asks, for all.
 
-        Items that are settled need no pack; the others are sorted by digest and cut into packs of `shard_size`.
-        """
-        wanted = digest(sorted(source for _, source in items))
-        place = self.folder / "plans" / f"{digest([wanted, retry, attempt])[:32]}.json"
-        plan = read_plan(place)
-        if plan is None:
-            index = self.index()
-            distinct = {source: name for name, source in reversed(items)}
-            missing = sorted(source for source in distinct if not index.settled(source, retry))
-            size = max(shard_size, math.ceil(len(missing) / MOST_PACKS))
-            packs = [missing[start : start + size] for start in range(0, len(missing), size)]
-            plan = [[[distinct[source], source] for source in pack] for pack in packs]
-            plan = publish.publish_json(place, plan, lambda _: read_plan(place) is not None)
-        return place, [[(name, source) for name, source in pack] for pack in plan]
+def store_of(root: Path, spec: dict) -> Store:
+    """The store of all shards in an artifacts folder that were made under a spec."""
+    return Store(root / "stores" / f"{spec['stage']}-{digest(spec)[:16]}", spec)
 
 
-def read_record(place: Path) -> dict[str, list[list[str]]]:
-    """What a gather recorded: {part: [[id, digest], …]}; empty if that is not there or damaged."""
-    record = publish.read_json(place)
-    return record if isinstance(record, dict) and all(map(_are_items, record.values())) else {}
-
-
-def read_plan(place: Path) -> list[list[list[str]]] | None:
-    """The packs of a plan, [[[id, digest], …], …]; None if it is not there or damaged."""
-    plan = publish.read_json(place)
-    return plan if isinstance(plan, list) and all(map(_are_items, plan)) else None
-
-
-def _are_items(value: object) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(item, list) and [type(text) for text in item] == [str, str] for item in value
-    )
+def stores_in(root: Path, stage: str = "*") -> list[Path]:
+    """The folders of all stores in an artifacts folder, or of those of a stage."""
+    return sorted((root / "stores").glob(f"{stage}-*"))
 
 
 def may_be_manifest(name: str) -> bool:
     """Whether a file is called as a shard's manifest is."""
     return name.endswith(".json") and name != "store.json" and not name.startswith(".")
-
-
-def _is_manifest(value: object, name: str) -> bool:
-    """Whether a file of this name says what a shard's manifest must say: nothing else is believed or deleted."""
-    texts, lists = ("key", "spec", "payload", "content"), ("digests", "failures")
-    return (
-        is_made(value)
-        and all(isinstance(value.get(name), str) for name in texts)
-        and all(isinstance(value.get(name), list) for name in lists)
-        and is_payload(value)
-        and name == f"{value['key']}.json"
-        and re.fullmatch("[0-9a-f]{64}", value["key"]) is not None
-        and re.fullmatch(value["key"] + r"-[0-9a-f]{32}\.h5", value["payload"]) is not None
-        and all(isinstance(digest, str) for digest in value["digests"])
-        and value.get("items") in (None, len(value["digests"]))
-        and _are_ids(value.get("ids"), len(value["digests"]))
-        and all(_is_failure(failure) for failure in value["failures"])
-        and is_plain(value["provenance"])
-    )
-
-
-def is_payload(value: object) -> bool:
-    """Whether a value tells a file's size and sha256."""
-    return (
-        isinstance(value, dict)
-        and _is_count(value.get("size"))
-        and isinstance(value.get("sha256"), str)
-        and re.fullmatch("[0-9a-f]{64}", value["sha256"]) is not None
-    )
-
-
-def is_plain(value: object) -> bool:
-    """Whether a value from JSON can be shown, compared and digested: JSON may nest without end, and hold NaN."""
-    try:
-        text = canonical(value).encode()  # which half a surrogate pair can't be
-    except (ValueError, RecursionError):
-        return False
-    return text.count(b"[") + text.count(b"{") <= MOST_BRACKETS
-
-
-def _is_count(value: object) -> bool:
-    return type(value) is int and 0 <= value < 1 << 63
-
-
-def _are_ids(value: object, count: int) -> bool:
-    """Whether a value names that many items. The first manifests did not: their shards do."""
-    named = isinstance(value, list) and len(value) == count and all(isinstance(name, str) for name in value)
-    return value is None or named
-
-
-def _is_failure(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and all(isinstance(value.get(name), str) for name in ("id", "digest", "reason"))
-        and _is_count(value.get("retry"))
-    )

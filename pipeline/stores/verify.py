@@ -1,11 +1,9 @@
-"""Verifying stores: whether shards are what their manifests say, and whether rows come out again from the sources."""
+"""Verifying stores: whether shards are what their manifests say, and whether those agree that hold the same items."""
 
 from __future__ import annotations
 
 import math
 import os
-import random
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,16 +13,10 @@ from typing import Any, NamedTuple, Protocol
 
 from tqdm import tqdm
 
-from videocap.pipeline.stages.experiment import Experiment
-from videocap.pipeline.stages.pack import Pack
-from videocap.pipeline.stages.reasons import differences, sentence
-from videocap.pipeline.stores.imported import is_foreign
-from videocap.pipeline.stores.store import Index, Store
+from videocap.pipeline.stores.store import Store
 
 Check = Callable[[Path, dict, dict], list[str]]
 """What is wrong with a shard's file, given its manifest and spec, as `extract.shards.checks.check_shard`."""
-Differs = Callable[[Path, Path, str], str | None]
-"""How an item's rows (its digest) in one shard differ from those in another, as `extract.shards.checks.differs`."""
 MOST_THREADS = 8
 """Threads that check shards: each holds a piece of one."""
 
@@ -189,7 +181,7 @@ def _compare_some(verdict: Verdict, copies: list[_Copy], measure: Measure, advan
             try:
                 deviation = measure(copy.counts, copy.payload, copy.source)
             except (OSError, ValueError) as error:  # another process has deleted one meanwhile
-                missed.append(f"{_shown(copy.name)}: {error}")
+                missed.append(f"{shown(copy.name)}: {error}")
             else:
                 unequal += [(copy, deviation)] if deviation else []
     if copies:
@@ -199,7 +191,7 @@ def _compare_some(verdict: Verdict, copies: list[_Copy], measure: Measure, advan
         if measured := [one for one in unequal if math.isfinite(one[1].far)]:
             copy, most = max(measured, key=lambda one: one[1].far)
             verdict.overlap[most.measure] = most.value
-            told += f", of which {others} differ{'s' * (others == 1)}, the most by {most} ({_shown(copy.name)})"
+            told += f", of which {others} differ{'s' * (others == 1)}, the most by {most} ({shown(copy.name)})"
         verdict.notes.append(told + ", with equal rows" * (not unequal and not missed))
         verdict.notes += [f"not compared: {len(missed)} of these, among them {missed[0]}"] if missed else []
     beyond = [one for one in unequal if one[1].wrong]
@@ -208,82 +200,10 @@ def _compare_some(verdict: Verdict, copies: list[_Copy], measure: Measure, advan
         (copy, deviation), *others = same
         more = f", and {len(others)} more that differ too far" * bool(others)
         cure = "--recompute tells which is right, and makes such items before others; delete the shard that is not"
-        wrong = f"holds {_shown(copy.name)} with other rows than {copy.counts}, which counts ({deviation.wrong}){more}"
+        wrong = f"holds {shown(copy.name)} with other rows than {copy.counts}, which counts ({deviation.wrong}){more}"
         verdict.problems.append(f"{payload} {wrong}; {cure}")
 
 
-def recompute(verdicts: Sequence[Verdict], experiment: Experiment, count: int, differs: Differs, named: bool) -> None:
-    """Make random items of each store again from their sources, and compare; adds to the verdicts.
-
-    Of stores whose spec is that of a pack of the experiment, up to `count` items each, first those that are disputed.
-    It is a problem if rows differ, or if none of a store's items could be made again.
-
-    Args:
-        experiment: its config decides how rows are made, and where their sources are.
-        named: whether a person asked for just these stores: then it is a problem if one is of another spec.
-    """
-    packs = [kind.of(experiment) for kind in experiment.order if issubclass(kind, Pack)]
-    for verdict in verdicts:
-        if verdict.sound:
-            spec = Store.open(verdict.folder).spec
-            pack = next((pack for pack in packs if pack.recipe() == spec), None)
-            if pack:
-                _recompute_some(verdict, pack, count, differs)
-            else:
-                why = f"not recomputed: {_unlike(spec, packs)}"
-                (verdict.problems if named and not is_foreign(spec) else verdict.notes).append(why)
-
-
-def _unlike(spec: dict, packs: Sequence[Pack]) -> str:
-    """Why no pack makes rows of a spec."""
-    if is_foreign(spec):
-        return "made elsewhere"
-    pack = next((pack for pack in packs if pack.name == spec.get("stage")), None)
-    if pack is None:
-        return f"the experiment has no stage {spec.get('stage')}"
-    return f"its spec is not the experiment's ({sentence(differences(spec, pack.draft()), most=9)})"
-
-
-def _recompute_some(verdict: Verdict, pack: Pack, count: int, differs: Differs) -> None:
-    """Make some items of a store again; which, nobody could know before."""
-    called = {source: name for name, source in pack.gather.of(pack).items() or ()}  # others' items lie there, too
-    choice = []
-    for manifest in verdict.sound:
-        names = manifest.get("ids") or [None] * len(manifest["digests"])  # the first manifests had no ids
-        for name, source in zip(names, manifest["digests"], strict=True):
-            if name := called.get(source, name):
-                choice.append((name, source, verdict.folder / manifest["payload"]))
-    choice = [one for one in choice if one[1] in called] or choice
-    mixed = random.SystemRandom().sample(choice, len(choice))
-    chosen = sorted(mixed, key=lambda one: one[1] not in verdict.disputed)[:count]
-    missed = []
-    for number, (name, source, payload) in enumerate(chosen):
-        with tempfile.TemporaryDirectory(prefix="verify-") as folder:  # the artifacts may be another's, to read only
-            again = Path(folder) / "again.h5"
-            why = _make(pack, again, (name, source), f"again {number + 1}/{len(chosen)}")
-            if why:
-                missed.append(f"not checked: {_shown(name)}: {why}")
-                continue
-            verdict.recomputed += 1
-            if difference := differs(payload, again, source):
-                wrong = f"does not hold what its spec says ({_shown(name)}, made again: {difference})"
-                verdict.problems.append(f"{payload} {wrong}; delete it, and the next run makes it anew")
-    verdict.notes += missed
-    if chosen and not verdict.recomputed:
-        verdict.problems.append(f"none of {len(chosen)} {pack.holds[0]} could be recomputed")
-
-
-def _make(pack: Pack, path: Path, item: tuple[str, str], part: str) -> str | None:
-    """Write a shard of one item, from its source itself; why that was not possible, if it was not."""
-    try:
-        inputs = pack.inputs()
-        inputs |= {"before": Index()} if pack.after else {}
-        made = pack.function()(path, pack.config, key=pack.key(), spec=pack.recipe(), items=[item], part=part, **inputs)
-    except (OSError, ValueError) as error:  # gone, or not the same any more: that says nothing about the store
-        return str(error)
-    return made["failures"][0]["reason"] if made["failures"] else None
-
-
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """An id or a text in quotes, cut where it is long."""
     return repr(name if len(name) <= 60 else f"{name[:59]}…")

@@ -17,6 +17,8 @@ from videocap.extract.encoders import load as encoders
 from videocap.extract.shards import shard
 from videocap.pipeline.config import load
 from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stages.pack import Pack
+from videocap.pipeline.stores.plans import plan
 
 KEY = "0" * 64
 
@@ -187,13 +189,15 @@ def test_captions_that_were_cut_are_told_of_whenever_they_are_used(checkpoint, t
     (tmp_path / "experiment.toml").write_text(
         FOLDER.replace("clip.pt", checkpoint[0]).replace("pixels = 64", "pixels = 32")
     )
-    experiment = Experiment(load(tasks.Config, tmp_path / "experiment.toml"))
+    experiment = Experiment(load(tasks.Config, tmp_path / "experiment.toml"), tasks.Report)
     tasks.Corpus.of(experiment).run()
     spec = tasks.EmbedCaptionsShard.of(experiment)
-    wanted = spec.gather.of(spec).items()
+    wanted = spec.gather.rows.items()
     others = [("word " * 90, "c" * 64)]  # of another experiment with the same text encoder
-    plan, packs = spec.store.plan([*wanted, *others], retry=0, attempt=0, shard_size=2)
-    assert spec.remarks() == []
+    place, packs = plan(spec.store, [*wanted, *others], retry=0, attempt=0, shard_size=2)
+    assert spec.counted() == {"cut": 0}
     for number, pack in enumerate(packs):
-        spec.pack(spec, plan.relative_to(spec.artifacts.root).as_posix(), number, pack).run()
-    assert spec.remarks() == ["1 captions are longer than the text encoder reads, and were cut for it"]
+        Pack.of(spec, place.relative_to(spec.artifacts.root).as_posix(), number, pack).run()
+    assert spec.counted() == {"cut": 1}
+    (told,) = spec.gather.product.warnings()
+    assert told == "1 captions are longer than the text encoder reads, and were cut for it"

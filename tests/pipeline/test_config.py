@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from videocap import tasks
 from videocap.pipeline import config
-from videocap.pipeline.config import ConfigError, View, fields, load
+from videocap.pipeline.config import ConfigError, fields, load
+from videocap.pipeline.view import View
 from videocap.tasks import Config
 
 CONFIGS = Path(tasks.__file__).parent / "configs"

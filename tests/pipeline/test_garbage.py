@@ -11,8 +11,10 @@ import pytest
 
 from videocap.pipeline import garbage
 from videocap.pipeline.artifacts import jobs
-from videocap.pipeline.artifacts.results import Artifacts, stat_file
-from videocap.pipeline.stores.store import Store
+from videocap.pipeline.artifacts.outside import stat_file
+from videocap.pipeline.artifacts.results import Artifacts
+from videocap.pipeline.artifacts.shown import Shown
+from videocap.pipeline.stores.store import Store, store_of
 
 KEYS = {name: f"{name * 64}" for name in "abc"}
 
@@ -33,7 +35,7 @@ def artifacts(tmp_path) -> Artifacts:
 
 def show(artifacts: Artifacts, name: str, key: str) -> None:
     made_of = {"Train": f"Train/{key}"}
-    artifacts.link_run(name, artifacts.payload("Train", key), {"made_of.json": json.dumps(made_of)})
+    Shown(artifacts.root, name, artifacts.payload("Train", key), {"made_of.json": json.dumps(made_of)}).link({})
 
 
 def places(artifacts: Artifacts) -> set[str]:
@@ -75,20 +77,13 @@ def test_an_experiment_that_does_not_say_what_it_needs_stops_it_all(artifacts, t
         garbage.find(artifacts)
 
 
-class Job:
-    """What `jobs` asks of an experiment."""
-
-    token = "0" * 64
-
-    def __init__(self, artifacts: Artifacts, needs: dict):
-        self.artifacts, self.needs = artifacts, needs
-
-    def made_of(self) -> dict:
-        return self.needs
+def job_of(artifacts: Artifacts, needs: dict, token: str = "0" * 64) -> tuple:
+    """What a run that needs this is registered by."""
+    return artifacts, token, lambda: needs
 
 
 def _work(job, entered):
-    jobs.enter(job)
+    jobs.enter(*job)
     entered.set()
     time.sleep(60)
 
@@ -97,7 +92,7 @@ def _work(job, entered):
 def test_a_running_job_keeps_what_it_needs_and_one_that_was_killed_for_a_week(artifacts, needs, left):
     context = multiprocessing.get_context("fork")
     entered = context.Event()
-    process = context.Process(target=_work, args=(Job(artifacts, needs), entered))
+    process = context.Process(target=_work, args=(job_of(artifacts, needs), entered))
     process.start()
     assert entered.wait(30)
     (note,) = (artifacts.scratch / "jobs").glob("*.json")
@@ -113,25 +108,24 @@ def test_a_running_job_keeps_what_it_needs_and_one_that_was_killed_for_a_week(ar
 
 
 def test_a_process_may_run_several_experiments_and_leaves_no_trace_when_they_are_done(artifacts):
-    some = [Job(artifacts, {"Train": f"Train/{KEYS[name]}"}) for name in "bc"]
-    some[1].token = "1" * 64
+    some = [job_of(artifacts, {"Train": f"Train/{KEYS[name]}"}, token=name * 64) for name in "bc"]
     for job in some:
-        jobs.enter(job)
-        jobs.enter(job)
+        jobs.enter(*job)
+        jobs.enter(*job)
     assert places(artifacts) == set()
-    jobs.leave(some[0])
+    jobs.leave(*some[0][:2])
     assert places(artifacts) == {f"Train/{KEYS['b']}"}
-    jobs.leave(some[1])
+    jobs.leave(*some[1][:2])
     assert not list((artifacts.scratch / "jobs").iterdir())
 
 
 @pytest.mark.parametrize("text", ["[1]", '{"Train": 5}', "{"])
 def test_a_note_that_is_none_deletes_nothing_of_others(artifacts, text):
-    jobs.enter(Job(artifacts, {}))
+    jobs.enter(*job_of(artifacts, {}))
     (note,) = (artifacts.scratch / "jobs").glob("*.json")
     note.write_text(text)
     assert f"Train/{KEYS['a']}" not in places(artifacts)
-    jobs.leave(Job(artifacts, {}))
+    jobs.leave(*job_of(artifacts, {})[:2])
 
 
 def test_of_a_shown_result_nothing_goes_though_its_manifest_is_damaged(artifacts):
@@ -144,7 +138,7 @@ def test_of_a_shown_result_nothing_goes_though_its_manifest_is_damaged(artifacts
 
 @pytest.mark.parametrize("payload", ["..", "", "gathers", "store.json", "KEY.h5", "OTHER"])
 def test_a_shards_manifest_never_leads_to_another_file(artifacts, payload):
-    store = artifacts.store({"stage": "Embed"})
+    store = store_of(artifacts.root, {"stage": "Embed"})
 
     def write(path: Path, key: str) -> dict:
         path.write_text("rows")
@@ -160,7 +154,7 @@ def test_a_shards_manifest_never_leads_to_another_file(artifacts, payload):
     (artifacts.root / "stores" / "x" / "gathers").mkdir(parents=True)
     (artifacts.root / "stores" / "x" / "gathers" / "y.json").write_text('{"train": [["a", "d"]]}')
     text = json.dumps({"Train": f"Train/{KEYS['a']}", **made_of})
-    artifacts.link_run("mine", artifacts.payload("Train", KEYS["a"]), {"made_of.json": text})
+    Shown(artifacts.root, "mine", artifacts.payload("Train", KEYS["a"]), {"made_of.json": text}).link({})
     for one in garbage.find(artifacts):
         one.delete()
     assert Store(store.folder, store.spec).index().rows["d"].read_text() == "rows"
@@ -172,9 +166,9 @@ def test_records_of_files_that_a_shown_result_names_are_kept(artifacts, tmp_path
         file = tmp_path / f"file{number}"
         file.write_text("x")
         stats = {"x": stat_file(file)}
-        artifacts.file_digests("Corpus", stats, compute=True)
-        files.append(artifacts.record_of_files("Corpus", stats))
+        artifacts.outside.digests("Corpus", stats, compute=True)
+        files.append(artifacts.outside.record("Corpus", stats))
         os.utime(files[-1], (number + 1, number + 1))
     made_of = {"Train": f"Train/{KEYS['a']}", "Corpus files": f"sources/{files[0].name}"}
-    artifacts.link_run("mine", artifacts.payload("Train", KEYS["a"]), {"made_of.json": json.dumps(made_of)})
+    Shown(artifacts.root, "mine", artifacts.payload("Train", KEYS["a"]), {"made_of.json": json.dumps(made_of)}).link({})
     assert {place for place in places(artifacts) if "sources" in place} == {f"sources/{f.name}" for f in files[1:5]}

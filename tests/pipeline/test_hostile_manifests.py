@@ -10,6 +10,7 @@ import pytest
 from videocap.pipeline.artifacts import publish
 from videocap.pipeline.artifacts.results import Artifacts
 from videocap.pipeline.digests import digest
+from videocap.pipeline.stores.plans import plan
 from videocap.pipeline.stores.store import Store
 
 SPEC = {"stage": "EmbedFramesShard", "version": 1}
@@ -192,9 +193,9 @@ def test_a_hostile_manifest_of_a_result_is_none(tmp_path, kind):
 def test_records_may_be_larger_than_manifests_but_not_of_any_size(tmp_path, monkeypatch):
     monkeypatch.setattr(publish, "MOST_MANIFEST", 10)
     store = Store(tmp_path / "store", SPEC)
-    place, packs = store.plan([("a", "a"), ("b", "b")], 0, 0, 1)
+    place, packs = plan(store, [("a", "a"), ("b", "b")], 0, 0, 1)
     assert place.stat().st_size > 10
-    assert store.plan([("a", "a"), ("b", "b")], 0, 0, 1)[1] == packs
+    assert plan(store, [("a", "a"), ("b", "b")], 0, 0, 1)[1] == packs
     os.truncate(place, 1 << 40)
-    assert store.plan([("a", "a"), ("b", "b")], 0, 0, 1)[1] == packs
+    assert plan(store, [("a", "a"), ("b", "b")], 0, 0, 1)[1] == packs
     assert place.stat().st_size < 1000

@@ -116,8 +116,8 @@ def test_a_result_that_is_pushed_can_be_pulled(tmp_path, place):
     for _ in range(2):
         assert pull(tmp_path / "bob", place, stages=["ToyWorld"]).problems == []
         stage = tasks.ToyWorld.of(experiment_in(tmp_path / "bob"))
-        assert (stage.payload() / "scenes.jsonl").read_text() == "a scene"
-        shutil.rmtree(stage.payload())
+        assert (stage.product.payload() / "scenes.jsonl").read_text() == "a scene"
+        shutil.rmtree(stage.product.payload())
 
 
 FILE = {"size": 7, "sha256": hashlib.sha256(b"a scene").hexdigest()}
@@ -145,7 +145,7 @@ def test_a_hostile_result_is_refused_with_its_reason(how, tmp_path):
 
 def test_a_result_is_not_read_through_a_link_to_elsewhere(tmp_path):
     result_at(tmp_path / "team")
-    payload = tasks.ToyWorld.of(experiment_in(tmp_path / "team")).payload()
+    payload = tasks.ToyWorld.of(experiment_in(tmp_path / "team")).product.payload()
     payload.rename(tmp_path / "secret")
     payload.symlink_to(tmp_path / "secret")
     sent = pull(tmp_path / "bob", Folder(tmp_path / "team"), stages=["ToyWorld"])

@@ -9,7 +9,9 @@ import time
 import pytest
 
 from videocap.pipeline.artifacts import publish
-from videocap.pipeline.artifacts.results import Artifacts, stat_file
+from videocap.pipeline.artifacts.outside import stat_file
+from videocap.pipeline.artifacts.results import Artifacts
+from videocap.pipeline.artifacts.shown import Shown
 
 
 def test_the_first_publisher_wins(tmp_path):
@@ -148,7 +150,7 @@ def test_files_outside_are_read_once_for_a_place_size_and_mtime(artifacts, tmp_p
     b.write_text("b")
 
     def digests(compute, *paths):
-        return artifacts.file_digests("Corpus", {path.name: stat_file(path) for path in paths}, compute)
+        return artifacts.outside.digests("Corpus", {path.name: stat_file(path) for path in paths}, compute)
 
     assert digests(False, a, b) is None
     known = digests(True, a, b)
@@ -170,7 +172,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(artifacts, tmp_path):
     before = stat_file(file)
     file.write_text("longer")
     with pytest.raises(ValueError, match="has changed while this ran"):
-        artifacts.file_digests("Corpus", {"a": before}, compute=True)
+        artifacts.outside.digests("Corpus", {"a": before}, compute=True)
 
 
 def test_a_run_shows_its_results_and_moves_with_the_folder(artifacts, tmp_path):
@@ -179,9 +181,10 @@ def test_a_run_shows_its_results_and_moves_with_the_folder(artifacts, tmp_path):
     for key, config in (("k", "x"), ("l", "y"), ("k", "x"), ("k", "z")):
         payload = artifacts.payload("Report", key)
         texts = {"config.toml": config}
-        assert not artifacts.run_is_linked("demo", payload, texts)
-        artifacts.link_run("demo", payload, texts)
-        assert artifacts.run_is_linked("demo", payload, texts)
+        shown = Shown(artifacts.root, "demo", payload, texts)
+        assert not shown.is_linked()
+        shown.link({})
+        assert shown.is_linked()
     os.rename(artifacts.root, tmp_path / "moved")
     assert (tmp_path / "moved" / "runs" / "demo" / "result.txt").read_text() == "one"
     assert (tmp_path / "moved" / "runs" / "demo" / "config.toml").read_text() == "z"

@@ -3,7 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videocap.pipeline.stages.reasons import Earlier, differences, nearest, sentence, text, waiting
+from videocap.pipeline.stages.history import Earlier, nearest
+from videocap.pipeline.stages.reasons import differences, waiting
+from videocap.pipeline.words import reason as text
+from videocap.pipeline.words import reasons as sentence
 
 OLD = {
     "stage": "Train",

@@ -1,31 +1,38 @@
 """The run's log survives odd names and kills; its summary says what happened."""
 
-from videocap.pipeline.artifacts import events as runlog
+from videocap.pipeline.artifacts import events as log
+from videocap.pipeline.run.summary import summary
+from videocap.pipeline.stages.failures import described
 
 
 def test_odd_names_and_torn_lines_do_no_harm(tmp_path):
-    runlog.write(tmp_path, "warning", "Corpus", reason="a\u2028b\x85c\ud800.mp4")
-    with open(runlog.log_path(tmp_path), "a") as file:
+    log.write(tmp_path, "warning", "Corpus", warning="a\u2028b\x85c\ud800.mp4")
+    with open(log.log_path(tmp_path), "a") as file:
         file.write('{"event": "torn')
-    assert [event["reason"] for event in runlog.read(tmp_path)] == ["a\u2028b\x85c\ud800.mp4"]
+    assert [event["warning"] for event in log.read(tmp_path)] == ["a\u2028b\x85c\ud800.mp4"]
 
 
 def event(kind, stage, **detail):
     return {"event": kind, "stage": stage, **detail}
 
 
+def failed(stage, reason, **detail):
+    about = {"error": described(ValueError(reason)), "artifacts": "/some/where", "batch_sizes": []}
+    return event("failed", stage, **about, **detail)
+
+
 def test_each_stage_has_one_line_and_failures_come_last():
     events = [
         event("start", "Corpus"),
         event("ran", "Corpus", seconds=1.0),
-        event("warning", "Corpus", reason="one left out"),
-        event("ran", "DecodeShard", seconds=1.0),
-        event("ran", "DecodeShard", seconds=2.0),
+        event("warning", "Corpus", warning="one left out"),
+        event("ran", "DecodeShard", seconds=1.0, packs=2),
+        event("ran", "DecodeShard", seconds=2.0, packs=2),
         event("start", "Train"),
-        event("failed", "Train", reason="no memory"),
+        failed("Train", "no memory"),
     ]
     stages = {"World": True, "Corpus": True, "DecodeShard": True, "Train": False, "Score": False}
-    assert [" ".join(line.split()) for line in runlog.summary(events, stages)] == [
+    assert [" ".join(line.split()) for line in summary(events, stages)] == [
         "World reused",
         "Corpus ran 1.0 s",
         "DecodeShard ran 2 shards, 3.0 s",
@@ -39,22 +46,22 @@ def test_each_stage_has_one_line_and_failures_come_last():
 def test_a_gather_that_waited_for_what_failed_under_another_experiment_did_not_die():
     events = [
         event("start", "FrameFeatures", experiment="row-1", waits=True),
-        event("failed", "DecodeShard", reason="no such device", experiment="row-2"),
+        failed("DecodeShard", "no such device", experiment="row-2"),
     ]
-    lines = runlog.summary(events, {"DecodeShard": False, "FrameFeatures": False})
+    lines = summary(events, {"DecodeShard": False, "FrameFeatures": False})
     assert [line for line in lines if line.startswith("failed")] == ["failed: DecodeShard of row-2: no such device"]
 
 
 def test_lines_that_ran_into_each_other_are_left_out(tmp_path):
-    runlog.write(tmp_path, "ran", "Corpus")
-    with open(runlog.log_path(tmp_path), "a") as file:
+    log.write(tmp_path, "ran", "Corpus")
+    with open(log.log_path(tmp_path), "a") as file:
         file.write('{"event": "cut{"event": "ran"}\n')
-    runlog.write(tmp_path, "ran", "Train")
-    assert [found["stage"] for found in runlog.read(tmp_path) if "stage" in found][-2:] == ["Corpus", "Train"]
+    log.write(tmp_path, "ran", "Train")
+    assert [found["stage"] for found in log.read(tmp_path) if "stage" in found][-2:] == ["Corpus", "Train"]
 
 
 def test_a_stage_whose_process_died_is_named():
-    lines = runlog.summary([event("start", "Train")], {"Train": False})
+    lines = summary([event("start", "Train")], {"Train": False})
     assert "not finished" in lines[0]
     assert lines[-1].startswith("failed: Train: stopped in the middle")
 
@@ -63,12 +70,12 @@ def test_stages_of_several_experiments_are_counted_and_their_failures_named():
     events = [
         event("ran", "Train", seconds=1.0, experiment="row-1"),
         event("ran", "Train", seconds=2.0, experiment="row-2"),
-        event("failed", "Score", reason="no memory", experiment="row-2"),
+        failed("Score", "no memory", experiment="row-2"),
     ]
-    lines = [" ".join(line.split()) for line in runlog.summary(events, {"Train": True, "Score": False})]
+    lines = [" ".join(line.split()) for line in summary(events, {"Train": True, "Score": False})]
     assert lines == ["Train ran 2 times, 3.0 s", "Score failed", "failed: Score of row-2: no memory"]
     events.append(event("start", "Train", experiment="row-3"))
-    lines = [" ".join(line.split()) for line in runlog.summary(events, {"Train": False, "Score": False})]
+    lines = [" ".join(line.split()) for line in summary(events, {"Train": False, "Score": False})]
     assert lines[0] == "Train not finished 2 times, 3.0 s"
     assert lines[-1].startswith("failed: Train of row-3: stopped in the middle"), (
         "though others ran, and another failed"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videocap.pipeline.stores.store import MOST_PACKS, Store
+from videocap.pipeline.stores.plans import MOST_PACKS, plan
+from videocap.pipeline.stores.store import Store
 
 SPEC = {"stage": "EmbedFramesShard", "version": 1}
 
@@ -66,12 +67,12 @@ def test_what_is_published_replaces_a_manifest_that_is_none(store, damage):
 def test_only_missing_items_are_planned_and_all_ask_for_the_same_packs(store):
     publish(store, items("a", "b"))
     wanted = items("a", "b", "c", "d", "e")
-    place, packs = store.plan(wanted, 0, 0, shard_size=2)
+    place, packs = plan(store, wanted, 0, 0, shard_size=2)
     assert [len(pack) for pack in packs] == [2, 1]
     assert {name for pack in packs for name, _ in pack} == {"c", "d", "e"}
     publish(store, packs[0])
-    assert Store(store.folder, SPEC).plan(wanted, 0, 0, shard_size=99) == (place, packs)
-    assert Store(store.folder, SPEC).plan(wanted, 0, 1, shard_size=99)[1] == [packs[1]]
+    assert plan(Store(store.folder, SPEC), wanted, 0, 0, shard_size=99) == (place, packs)
+    assert plan(Store(store.folder, SPEC), wanted, 0, 1, shard_size=99)[1] == [packs[1]]
 
 
 @settings(deadline=None, max_examples=30)
@@ -79,7 +80,7 @@ def test_only_missing_items_are_planned_and_all_ask_for_the_same_packs(store):
 def test_packs_hold_every_item_once_and_are_not_too_many(tmp_path_factory, count, size):
     store = Store(tmp_path_factory.mktemp("store"), SPEC)
     wanted = items(*map(str, range(count)))
-    _, packs = store.plan(wanted + wanted[:3], 0, 0, size)
+    _, packs = plan(store, wanted + wanted[:3], 0, 0, size)
     assert sorted(item for pack in packs for item in pack) == sorted(wanted)
     assert len(packs) <= MOST_PACKS
 

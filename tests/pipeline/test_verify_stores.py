@@ -20,8 +20,9 @@ import videocap
 from videocap.extract.shards import writer
 from videocap.extract.shards.checks import check_shard, measurer
 from videocap.pipeline.digests import digest
+from videocap.pipeline.recompute import _recompute_some
 from videocap.pipeline.stores.store import Store
-from videocap.pipeline.stores.verify import Verdict, _recompute_some, compare_copies, verify
+from videocap.pipeline.stores.verify import Verdict, compare_copies, verify
 
 SPEC = {"stage": "EmbedFramesShard", "version": 1, "config": {"decode.frames": 4}, "inputs": {}}
 
@@ -307,8 +308,8 @@ def test_what_is_disputed_is_made_again_before_others(tmp_path, monkeypatch):
     hold(store, {"e": -rows_of("e")["e"]})
     (verdict,) = overlap(tmp_path)
     made = []
-    monkeypatch.setattr("videocap.pipeline.stores.verify._make", lambda pack, path, item, part: made.append(item))
-    pack = SimpleNamespace(gather=SimpleNamespace(of=lambda pack: SimpleNamespace(items=dict)))
+    monkeypatch.setattr("videocap.pipeline.recompute.remade", lambda pack, path, item, part: made.append(item))
+    pack = SimpleNamespace(gather=SimpleNamespace(rows=SimpleNamespace(items=dict)))
     _recompute_some(verdict, pack, 3, lambda stored, again, source: None)
     assert made[:2] == [("e", digest("e"))] * 2, "both copies"
     assert (len(made), verdict.recomputed) == (3, 3)
@@ -363,5 +364,5 @@ def test_a_copy_that_goes_meanwhile_is_mentioned_only(tmp_path):
 
 
 def test_pipeline_verify_loads_nothing_heavy():
-    code = "import sys, pipeline.stores.verify; print({'numpy', 'h5py', 'torch'} & set(sys.modules))"
+    code = "import sys, videocap.pipeline.stores.verify; print({'numpy', 'h5py', 'torch'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
