@@ -11,6 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 from hypothesis import settings
+from luigi_runs import TINY, Run, luigi
 
 from videocap.model.scores.meteor import Meteor
 
@@ -34,6 +35,14 @@ def meteor():
     """One METEOR process for all tests: its start takes 6 s."""
     with Meteor() as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory) -> Run:
+    """The tiny demo after one run. Who runs or changes anything in its artifacts does so in a copy (`Run.copied`)."""
+    run = luigi(tmp_path_factory.mktemp("tiny") / "artifacts", "--override", TINY)
+    assert run.status == 0, run.output
+    return run
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,6 +76,11 @@ class Run:
 
     def result(self, name: str, experiment: str = "demo") -> bytes:
         return (self.artifacts / "runs" / experiment / name).read_bytes()
+
+    def copied(self, artifacts: Path) -> Run:
+        """The same run with a copy of its artifacts."""
+        shutil.copytree(self.artifacts, artifacts, symlinks=True)
+        return Run(self.status, self.output, artifacts)
 
 
 def environment(artifacts: Path) -> dict[str, str]:

@@ -93,8 +93,8 @@ def test_a_damaged_or_missing_shard_is_told_and_its_videos_are_left_out(tmp_path
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory) -> Run:
-    run = luigi(tmp_path_factory.mktemp("caption") / "artifacts", "--override", SOME)
+def demo(tiny, tmp_path_factory) -> Run:
+    run = luigi(tiny.copied(tmp_path_factory.mktemp("caption") / "artifacts").artifacts, "--override", SOME)
     assert run.status == 0, run.output
     return run
 

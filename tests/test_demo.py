@@ -21,27 +21,26 @@ STAGES = [
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory) -> Run:
-    run = luigi(tmp_path_factory.mktemp("demo") / "artifacts", "--override", TINY)
-    assert run.status == 0, run.output
-    return run
+def demo(tiny, tmp_path_factory) -> Run:
+    """The tiny demo, to which the runs below add."""
+    return tiny.copied(tmp_path_factory.mktemp("demo") / "artifacts")
 
 
-def test_every_stage_runs_and_the_scores_are_printed(demo):
-    assert demo.ran() >= set(STAGES)
+def test_every_stage_runs_and_the_scores_are_printed(tiny):
+    assert tiny.ran() >= set(STAGES)
     for words in ("CIDEr", "METEOR", "ROUGE-L", "BLEU-4", "most frequent train caption", "captions shuffled"):
-        assert words in demo.output
-    assert str(demo.artifacts / "runs" / "demo") in demo.output
+        assert words in tiny.output
+    assert str(tiny.artifacts / "runs" / "demo") in tiny.output
 
 
-def test_where_there_is_no_terminal_plain_lines_say_what_begins_and_what_is_left(demo):
-    lines = [line for line in demo.output.splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
+def test_where_there_is_no_terminal_plain_lines_say_what_begins_and_what_is_left(tiny):
+    lines = [line for line in tiny.output.splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
     said = "\n".join(line[9:] for line in lines)
     assert re.search(r"^\[1/14\] ToyWorld\n\[1/14\] ToyWorld: done in [\d.]+ s$", said, re.MULTILINE)
     assert re.search(r"^\[4/14\] DecodeShard 1 of 2: 16 videos in [\d.]+ s", said, re.MULTILINE)
     assert re.search(r"^\[5/14\] EmbedFramesShard 2 of 2: 8 videos in [\d.]+ s$", said, re.MULTILINE)
-    assert "\r" not in demo.output
-    [file] = demo.artifacts.glob("logs/*.log")
+    assert "\r" not in tiny.output
+    [file] = tiny.artifacts.glob("logs/*.log")
     log = file.read_text()
     assert "luigi --module tasks Pipeline --override" in log
     assert all(line[9:] in log for line in lines)

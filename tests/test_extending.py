@@ -71,12 +71,9 @@ def answers(project: Project, code: str) -> list:
 
 
 @pytest.mark.slow
-def test_a_stage_is_added_as_the_page_says(tmp_path):
-    before = Project(tmp_path)
-    before.run()
-    (tmp_path / "more").mkdir()
-    project = extended(tmp_path / "more", "A stage")
-    project.artifacts = before.artifacts
+def test_a_stage_is_added_as_the_page_says(tiny, tmp_path):
+    project = extended(tmp_path, "A stage")
+    tiny.copied(project.artifacts)
     assert re.search(r"^Frequency +missing +will", project.status(), re.MULTILINE)
     run = project.run()
     assert run.ran() == {"Frequency", "Report"}

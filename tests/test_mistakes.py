@@ -356,10 +356,7 @@ def alive(group: int) -> list[str]:
     ("stage", "workers", "whole_group", "number"),
     [
         ("DecodeShard", 1, True, signal.SIGINT),
-        ("DecodeShard", 2, True, signal.SIGINT),
-        ("Train", 1, False, signal.SIGINT),
         ("Train", 2, True, signal.SIGINT),
-        ("Train", 2, False, signal.SIGINT),
         ("Train", 1, False, signal.SIGTERM),
         ("Train", 2, True, signal.SIGTERM),
         ("Train", 2, False, signal.SIGTERM),

@@ -37,10 +37,8 @@ def test_times_are_as_precise_as_a_person_needs(seconds, said):
 
 
 @pytest.fixture(scope="module")
-def artifacts(tmp_path_factory) -> Path:
-    run = luigi(tmp_path_factory.mktemp("output") / "artifacts", "--override", TINY)
-    assert run.status == 0, run.output
-    return run.artifacts
+def artifacts(tiny, tmp_path_factory) -> Path:
+    return tiny.copied(tmp_path_factory.mktemp("output") / "artifacts").artifacts
 
 
 def at_a_terminal(artifacts: Path, *arguments: str) -> str:
