@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from videocap.extract.corpus.left_out import Findings
+from videocap.extract.corpus.source import CorpusError, load, load_once
 from videocap.extract.corpus.splits import split_of
-from videocap.extract.corpus.table import CorpusError, load_json
 
 ASPECTS = ("intention", "effect", "attribute")
 COLUMNS = ("video", "caption", "split", *ASPECTS)
@@ -153,7 +153,7 @@ def _read_msrvtt(path: Path, files: Container[str], found: Findings) -> dict[str
 
     A file without sentences or splits (2017's for its test videos) says no more than which videos there are.
     """
-    tree, entries = load_json(path), {}
+    tree, entries = load(path), {}
     try:
         for number, video in enumerate(tree["videos"]):
             name = _text(video["video_id"], f"{path}: videos[{number}]: video_id")
@@ -293,21 +293,3 @@ def _mapping_rows(path: Path) -> Iterator[tuple[str, dict]]:
         yield f"{path}: {name}", {"video": name}  # it may have none
         for number, caption in rows:
             yield f"{path}: {name}", {"video": name, "caption": "" if caption is None else caption, _ID: number}
-
-
-def load_once(path: Path) -> Any:
-    """The JSON in a file; raises CorpusError, also where an object has a key twice, of which JSON keeps the last."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) < len(pairs):
-            twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-            raise CorpusError(f"{path}: has {twice!r} twice")
-        return made
-
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=unique)
-    except CorpusError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
-        raise CorpusError(f"{path}: can't be read as JSON: {error}") from None

@@ -14,8 +14,10 @@ from videocap.extract.corpus import splits as split_lists
 from videocap.extract.corpus.annotations import ASPECTS, Entry
 from videocap.extract.corpus.commonsense import add_commonsense
 from videocap.extract.corpus.left_out import Findings, sentence
-from videocap.extract.corpus.table import CorpusError, Video, dump_json, write
+from videocap.extract.corpus.source import CorpusError
+from videocap.extract.corpus.table import Video, write
 from videocap.extract.corpus.video_files import find_videos, match, match_features, odd_videos
+from videocap.extract.json_files import dump_json
 
 SPLITS = ("train", "val", "test")
 MSRVTT_VIDEOS = 9000  # annotations of as many are MSR-VTT as a whole, not a part of it

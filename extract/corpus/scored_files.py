@@ -9,7 +9,7 @@ from typing import Any
 from videocap.extract.corpus import annotations as annotation_files
 from videocap.extract.corpus import splits as split_lists
 from videocap.extract.corpus.left_out import Findings, sentence
-from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.source import CorpusError, load_once
 
 ROW_FILES = (".csv", ".jsonl", ".txt")
 
@@ -24,7 +24,7 @@ def load_captions(path: Path) -> dict[str, str]:
     Raises:
         CorpusError: another layout, or a video twice, which it names.
     """
-    tree = annotation_files.load_once(path)
+    tree = load_once(path)
     if isinstance(tree, dict) and isinstance(tree.get("result"), list):
         tree = tree["result"]
     if isinstance(tree, dict):
@@ -63,7 +63,7 @@ def load_references(
     """
     if path.suffix.lower() in ROW_FILES:
         return _of_same_splits(path, "folder", ids, lists)
-    tree = annotation_files.load_once(path)
+    tree = load_once(path)
     if isinstance(tree, dict) and isinstance(tree.get("sentences"), list):
         return _of_same_splits(path, "msrvtt", ids, lists)
     if not isinstance(tree, dict):

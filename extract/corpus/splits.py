@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from videocap.extract.corpus.left_out import Findings
-from videocap.extract.corpus.table import CorpusError, load_json
+from videocap.extract.corpus.source import CorpusError, load
 
 SPLITS = {
     "train": "train",
@@ -117,7 +117,7 @@ def _read(paths: Iterable[Path], found: Findings) -> dict[str, str]:
 def _v2c_ids(path: Path) -> Iterator[tuple[str, str]]:
     """V2C's `v2c_info.json`: {"videos": {"train": [3, …], "val": […], "test": […]}}; 3 is `video3`."""
     try:
-        for word, numbers in load_json(path)["videos"].items():
+        for word, numbers in load(path)["videos"].items():
             split = split_of(word, str(path))
             if not isinstance(numbers, list) or not all(re.fullmatch(r"(video)?\d+", str(one)) for one in numbers):
                 raise CorpusError(f"{path}: {word}: is not a list of numbers of videos, as v2c_info.json has them")

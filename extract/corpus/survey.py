@@ -14,7 +14,7 @@ from videocap.extract.corpus import splits
 from videocap.extract.corpus.annotations import ASPECTS, Entry
 from videocap.extract.corpus.commonsense import add_commonsense
 from videocap.extract.corpus.left_out import Findings, sentence
-from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.source import CorpusError
 from videocap.extract.corpus.video_files import VIDEO_SUFFIXES, find_videos, match
 
 DATA_SUFFIXES = (".csv", ".jsonl", ".json", ".txt")

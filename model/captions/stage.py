@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from videocap.extract.corpus.table import dump_json
 from videocap.extract.device import resolve
+from videocap.extract.json_files import dump_json
 from videocap.extract.shards import split
 from videocap.model.captions import search
 from videocap.model.training import checkpoints

@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from videocap.extract.corpus.table import load_json
+from videocap.extract.json_files import load_json
 from videocap.model.config import ASPECTS, METRICS
 from videocap.model.report.curves import picture, read
 from videocap.model.report.tables import Table

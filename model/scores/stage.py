@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from videocap.extract.corpus.table import dump_json, load_json
+from videocap.extract.json_files import dump_json, load_json
 from videocap.model.config import ASPECTS
 from videocap.model.scores.baselines import from_templates, told_right
 from videocap.model.scores.bootstrap import intervals, resampled

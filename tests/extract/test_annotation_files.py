@@ -12,7 +12,7 @@ from sources import msrvtt_file
 
 from videocap.extract.corpus.annotations import clean, read
 from videocap.extract.corpus.left_out import sentence
-from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.source import CorpusError
 
 CAPTIONS = st.sampled_from(["a man runs", "a man jogs", "a dog"])
 TWICE = "captions given more than once, counted once"

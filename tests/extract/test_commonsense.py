@@ -7,7 +7,7 @@ import pytest
 from videocap.extract.corpus.annotations import Entry
 from videocap.extract.corpus.commonsense import add_commonsense
 from videocap.extract.corpus.left_out import Findings
-from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.source import CorpusError
 
 CAPTION = {
     "final_caption": ["a", "man", "cooks"],

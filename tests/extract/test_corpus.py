@@ -11,7 +11,7 @@ from sources import digests, msrvtt_file
 
 from videocap.extract.config import DataConfig
 from videocap.extract.corpus import corpus
-from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.source import CorpusError
 from videocap.extract.corpus.video_files import find_videos
 
 

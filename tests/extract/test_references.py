@@ -6,7 +6,7 @@ import pytest
 from sources import msrvtt_file
 
 from videocap.extract.corpus.scored_files import load_captions, load_references
-from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.source import CorpusError
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videocap.extract.corpus.left_out import Findings, sentence
+from videocap.extract.corpus.source import CorpusError
 from videocap.extract.corpus.splits import assign, carve, draw, draw_split
-from videocap.extract.corpus.table import CorpusError
 
 
 @dataclass

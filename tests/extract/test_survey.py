@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from videocap.extract.corpus import survey as module
+from videocap.extract.corpus.source import CorpusError
 from videocap.extract.corpus.survey import survey
-from videocap.extract.corpus.table import CorpusError
 
 
 def touch(folder: Path, *names: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import D_IN, D_TEXT, config, features, videos, vocabulary
 
-from videocap.extract.corpus.table import dump_json, load_json
+from videocap.extract.json_files import dump_json, load_json
 from videocap.extract.shards.exchange import write_shard
 from videocap.model.captioner.captioner import Captioner
 from videocap.model.captions import stage as captioning
