@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from videocap import tasks
-from videocap.extract.corpus.annotations import ASPECTS
+from videocap.extract.corpus.rows import ASPECTS
 from videocap.extract.corpus.survey import SPLITS, Survey, survey
 from videocap.pipeline.config import load
 from videocap.pipeline.stages.experiment import artifacts_of

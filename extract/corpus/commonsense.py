@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from videocap.extract.corpus.annotations import ASPECTS, Entry, clean
+from videocap.extract.corpus.annotations import Entry, clean
 from videocap.extract.corpus.left_out import Findings
+from videocap.extract.corpus.rows import ASPECTS
 from videocap.extract.corpus.source import CorpusError, load_once
 
 _MARKS = re.compile(r"</?(?:sos|eos)>", re.IGNORECASE)

@@ -11,9 +11,10 @@ from typing import Any
 from videocap.extract.config import DataConfig
 from videocap.extract.corpus import annotations as annotation_files
 from videocap.extract.corpus import splits as split_lists
-from videocap.extract.corpus.annotations import ASPECTS, Entry
+from videocap.extract.corpus.annotations import Entry
 from videocap.extract.corpus.commonsense import add_commonsense
 from videocap.extract.corpus.left_out import Findings, sentence
+from videocap.extract.corpus.rows import ASPECTS
 from videocap.extract.corpus.source import CorpusError
 from videocap.extract.corpus.table import Video, write
 from videocap.extract.corpus.video_files import find_videos, match, match_features, odd_videos

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from videocap.extract.corpus import annotations as annotation_files
 from videocap.extract.corpus import splits
-from videocap.extract.corpus.annotations import ASPECTS, Entry
+from videocap.extract.corpus.annotations import Entry
 from videocap.extract.corpus.commonsense import add_commonsense
 from videocap.extract.corpus.left_out import Findings, sentence
+from videocap.extract.corpus.rows import ASPECTS
 from videocap.extract.corpus.source import CorpusError
 from videocap.extract.corpus.video_files import VIDEO_SUFFIXES, find_videos, match
 
