@@ -14,6 +14,7 @@ import numpy as np
 from videocap.extract.corpus.video_files import VIDEO_SUFFIXES
 from videocap.extract.device import resolve
 from videocap.extract.shards import shard
+from videocap.extract.video.sampler import SourceChanged
 from videocap.model.captions import search
 from videocap.model.report.strips import strips
 from videocap.model.training import checkpoints
@@ -63,8 +64,6 @@ def make_rows(files: Mapping[str, Path], embed: Embed, size: int) -> tuple[dict[
         embed: makes a shard of features.
         size: videos at once.
     """
-    from videocap.extract.features import SourceChanged  # who needs no encoder need not wait for its code
-
     made: dict[str, Rows] = {}
     failed: dict[str, str] = {}
     digests = list(files)

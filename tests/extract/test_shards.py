@@ -290,7 +290,7 @@ def test_a_file_that_exists_is_left_alone(tmp_path):
 
 
 def test_shards_need_no_torch():
-    code = "import sys, extract.shards.shard; print('torch' in sys.modules)"
+    code = "import sys, videocap.extract.shards.shard; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
