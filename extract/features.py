@@ -39,7 +39,7 @@ def decode_shard(
 
     Args:
         config: holder of the sections decode, encoder and data.
-        path, key, spec: of the shard, see `shard_writer.write`.
+        path, key, spec: of the shard, see `shards.writer.write`.
         items: (id, digest) of each video.
         part: which shard of how many, for the progress bar.
         videos: folder of the videos, if it is not `data.videos`.

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from videocap.extract.shards import writer
-from videocap.extract.shards.shard import DATASETS
+from videocap.extract.shards.format import DATASETS
 from videocap.extract.shards.store import FeatureStore
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
