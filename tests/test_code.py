@@ -87,7 +87,7 @@ def test_a_new_class_of_config_runs_nothing(project):
 
 
 def test_an_edited_helper_in_another_package_counts_too(project):
-    project.edit("extract/shards/split.py", "\nfrom extract", "\nNEW = 1\nfrom extract")
+    project.edit("extract/shards/split.py", "\nfrom videocap", "\nNEW = 1\nfrom videocap")
     assert {"Train", "Caption"} <= project.run().ran()
     project.edit("extract/shards/split.py", "NEW = 1\n", "")
     assert project.run().ran() == set()

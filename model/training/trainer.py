@@ -18,7 +18,8 @@ from videocap.model.captioner import losses
 from videocap.model.captioner.captioner import CAPTION, Captioner, CaptionerConfig
 from videocap.model.captions.search import caption
 from videocap.model.config import TrainConfig
-from videocap.model.training.batches import Batch, Features, TrainingData, mix
+from videocap.model.frames import Batch, Features
+from videocap.model.training.batches import TrainingData, mix
 from videocap.model.training.checkpoints import load_checkpoint, save_checkpoint, save_model
 from videocap.model.vocabulary import Vocabulary
 
