@@ -15,9 +15,9 @@ from videocap.extract.corpus.video_files import VIDEO_SUFFIXES
 from videocap.extract.device import resolve
 from videocap.extract.shards import shard
 from videocap.extract.video.sampler import SourceChanged
+from videocap.model.captioner import saved
 from videocap.model.captions import search
 from videocap.model.report.strips import strips
-from videocap.model.training import checkpoints
 
 
 class Rows(NamedTuple):
@@ -129,7 +129,7 @@ class Writer:
     def __init__(self, model: Path, config: Any):
         self.config = config
         self.where = resolve(config.train.device, "fp32").device
-        self.captioner, self.vocabulary = checkpoints.load(model, self.where)
+        self.captioner, self.vocabulary = saved.load(model, self.where)
 
     def __call__(self, rows: Sequence[Rows], names: Sequence[str], progress: bool) -> list[dict[str, str]]:
         """Write what `model.captions.stage` would: {"caption": …, "intention": …} of each video, in order.
