@@ -317,7 +317,7 @@ class Pipeline(Root):
 
     def results(self) -> str:
         from videocap.extract.json_files import load_json
-        from videocap.model.report.stage import score_table
+        from videocap.model.report.text import score_table
 
         return f"\n{score_table(load_json(self.last.payload() / 'scores.json'))}\n\nResults: {self.folder}"
 

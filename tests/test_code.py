@@ -20,7 +20,11 @@ class Project:
 
     def __init__(self, folder: Path):
         self.folder, self.artifacts = folder / "project", folder / "artifacts"
-        left_out = shutil.ignore_patterns(".*", "artifacts", "tests", "*.egg-info", "__pycache__")
+        never = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__")
+
+        def left_out(place: str, names: list[str]) -> set[str]:
+            return never(place, names) | ({"artifacts", "tests"} if Path(place) == ROOT else set())
+
         shutil.copytree(ROOT, self.folder, ignore=left_out, symlinks=True)
 
     def command(self, *arguments: str) -> tuple[int, str]:

@@ -1,7 +1,7 @@
 """Controls: what stands beside the model, and what is told right, counted by hand."""
 
 from videocap.model.config import METRICS
-from videocap.model.report.stage import score_table
+from videocap.model.report.text import score_table
 from videocap.model.scores import demo
 
 SCENES = {
