@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from videocap.extract.corpus.left_out import Findings
+from videocap.extract.corpus.left_out import LeftOut
 from videocap.extract.corpus.rows import ASPECTS, COLUMNS, ID, rows
 from videocap.extract.corpus.source import CorpusError, load
 from videocap.extract.corpus.splits import split_of
@@ -46,13 +46,13 @@ class Entry:
         if split and not self.split:
             self.split, self.where = split, where
 
-    def say_caption(self, name: str, text: str, number: Any, found: Findings) -> None:
+    def say_caption(self, name: str, text: str, number: Any, left_out: LeftOut) -> None:
         """Note a caption, unless it is empty: without any letter or digit."""
         text = clean(text)
         if any(letter.isalnum() for letter in text):
             self.sentences.append(Sentence(None if number is None else str(number), text))
         else:
-            found.add("empty captions left out", name)
+            left_out.add("empty captions left out", name)
 
     def say_aspects(self, aspects: dict[str, list[str]]) -> None:
         """Note commonsense texts, each once."""
@@ -66,7 +66,7 @@ def clean(text: str) -> str:
     return " ".join(_ODD.sub(" ", text).split())
 
 
-def read(paths: Iterable[Path], kind: str, files: Container[str] = ()) -> tuple[dict[str, Entry], Findings]:
+def read(paths: Iterable[Path], kind: str, files: Container[str] = ()) -> tuple[dict[str, Entry], LeftOut]:
     """Read files of annotations into one; in which order they are named does not matter.
 
     The same sentence in two files counts once: the same `sen_id` and text of a video, or the same text where one of
@@ -83,16 +83,18 @@ def read(paths: Iterable[Path], kind: str, files: Container[str] = ()) -> tuple[
     Raises:
         CorpusError: a file that can't be read or is in another layout, or a video in two splits.
     """
-    found, entries = Findings(), {}
+    left_out, entries = LeftOut(), {}
     for path in _by_content(paths):
-        more = READERS[kind](path, files, found)
+        more = READERS[kind](path, files, left_out)
         for name, entry in more.items():
-            _check_ids(name, entry, found)
-            _merge(name, entries.setdefault(name, entry), entry, found)
+            _check_ids(name, entry, left_out)
+            _merge(name, entries.setdefault(name, entry), entry, left_out)
     for name in [name for name, entry in entries.items() if not entry.listed]:
-        found.add("captions left out, of videos that the annotations do not list", name, len(entries[name].sentences))
+        left_out.add(
+            "captions left out, of videos that the annotations do not list", name, len(entries[name].sentences)
+        )
         del entries[name]
-    return entries, found
+    return entries, left_out
 
 
 def _by_content(paths: Iterable[Path]) -> list[Path]:
@@ -104,24 +106,24 @@ def _by_content(paths: Iterable[Path]) -> list[Path]:
         raise CorpusError(f"{error.filename}: can't be read: {error}") from None
 
 
-def _check_ids(name: str, entry: Entry, found: Findings) -> None:
+def _check_ids(name: str, entry: Entry, left_out: LeftOut) -> None:
     """Of a video's sentences in one file those of one id and text are one; of one id and other texts, all are kept."""
     with_id = [sentence for sentence in entry.sentences if sentence.id is not None]
     ids = len({sentence.id for sentence in with_id})
     if ids == len(with_id):
         return
     once = dict.fromkeys(with_id)
-    found.add("captions given more than once, counted once", name, len(with_id) - len(once))
-    found.add("captions with another's sen_id, kept", name, len(once) - ids)
+    left_out.add("captions given more than once, counted once", name, len(with_id) - len(once))
+    left_out.add("captions with another's sen_id, kept", name, len(once) - ids)
     entry.sentences = [s for s in entry.sentences if s.id is None or once.pop(s, s) is None]  # the first of equals
 
 
-def _merge(name: str, entry: Entry, other: Entry, found: Findings) -> None:
+def _merge(name: str, entry: Entry, other: Entry, left_out: LeftOut) -> None:
     """Add what another file says of a video to its entry."""
     if entry is other:
         return
     if entry.listed and other.listed:
-        found.add("videos listed more than once, merged", name)
+        left_out.add("videos listed more than once, merged", name)
     entry.say_split(name, other.split, other.where)
     entry.listed |= other.listed
     entry.say_aspects(other.aspects)
@@ -134,17 +136,17 @@ def _merge(name: str, entry: Entry, other: Entry, found: Findings) -> None:
     for sentence in other.sentences:
         texts = all_texts if sentence.id is None else without_id
         if sentence.id is not None and sentence in known:
-            found.add("captions given more than once, counted once", name)
+            left_out.add("captions given more than once, counted once", name)
         elif texts[sentence.text] > 0:
             texts[sentence.text] -= 1
-            found.add("captions given more than once, counted once", name)
+            left_out.add("captions given more than once, counted once", name)
         else:
             entry.sentences.append(sentence)
     if all(sentence.id is not None for sentence in entry.sentences):  # as they would stand in one file
         entry.sentences.sort(key=lambda sentence: (len(sentence.id), sentence.id))
 
 
-def _read_msrvtt(path: Path, files: Container[str], found: Findings) -> dict[str, Entry]:
+def _read_msrvtt(path: Path, files: Container[str], left_out: LeftOut) -> dict[str, Entry]:
     """MSR-VTT's official layout: {"videos": [{video_id, split}], "sentences": [{video_id, sen_id, caption}]}.
 
     A file without sentences or splits (2017's for its test videos) says no more than which videos there are.
@@ -154,14 +156,14 @@ def _read_msrvtt(path: Path, files: Container[str], found: Findings) -> dict[str
         for number, video in enumerate(tree["videos"]):
             name = _text(video["video_id"], f"{path}: videos[{number}]: video_id")
             if name in entries:
-                found.add("videos listed more than once, merged", name)
+                left_out.add("videos listed more than once, merged", name)
             entry = entries.setdefault(name, Entry(listed=True))
             where = f"{path}: videos[{number}]"
             entry.say_split(name, split_of(video["split"], f"{where}: {name}") if video.get("split") else None, where)
         for number, sentence in enumerate(tree.get("sentences", ())):
             name = _text(sentence["video_id"], f"{path}: sentences[{number}]: video_id")
             text = _text(sentence["caption"] or "", f"{path}: sentences[{number}]: caption")
-            entries.setdefault(name, Entry()).say_caption(name, text, sentence.get("sen_id"), found)
+            entries.setdefault(name, Entry()).say_caption(name, text, sentence.get("sen_id"), left_out)
     except (KeyError, TypeError, AttributeError) as error:
         raise CorpusError(f"{path}: not in MSR-VTT's layout, lacks {error}") from None
     return entries
@@ -173,7 +175,7 @@ def _text(value: Any, where: str) -> str:
     return value
 
 
-def _read_rows(path: Path, files: Container[str], found: Findings) -> dict[str, Entry]:
+def _read_rows(path: Path, files: Container[str], left_out: LeftOut) -> dict[str, Entry]:
     """Rows with `video`, `caption` and optionally `split` and aspects; a row a caption."""
     entries: dict[str, Entry] = {}
     for where, row in rows(path):
@@ -190,9 +192,9 @@ def _read_rows(path: Path, files: Container[str], found: Findings) -> dict[str, 
         aspects = {aspect: [text] for aspect in ASPECTS if (text := clean(row.get(aspect) or ""))}
         entry.say_aspects(aspects)
         if row.get("caption") or (not aspects and row.get("caption") is not None):  # a row may have aspects only
-            entry.say_caption(name, row["caption"], row.get(ID), found)
+            entry.say_caption(name, row["caption"], row.get(ID), left_out)
     return entries
 
 
 READERS = {"msrvtt": _read_msrvtt, "folder": _read_rows, "toyworld": _read_rows}
-"""Of each kind of dataset, who reads a file of it: (path, names of videos, what is found out) to {id: Entry}."""
+"""Of each kind of dataset, who reads a file of it: (path, names of videos, what is left out) to {id: Entry}."""

@@ -67,10 +67,10 @@ class Sampler:
         try:
             sampled = frames.read(path, self.prober, **self.settings)
         except VideoError as error:
-            sampled, reason = None, str(error)
+            sampled, wrong = None, str(error)
         after = os.stat(path)
         if not same or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise SourceChanged(f"{path} has changed since the corpus was read; run the same command again")
         if sampled is None:
-            self.failures.append({"id": name, "digest": digest, "reason": reason})
+            self.failures.append({"id": name, "digest": digest, "reason": wrong})
         return sampled
