@@ -2,6 +2,9 @@
 
 Every field says what it is to a stage's key: `What` decides values and is in keys, `Where` is a path
 (in keys by the digest of what lies there), `How` changes how values are computed, not which (never in keys).
+
+The tables of models stand here, too, and not with the encoders: the code of modules called `config` counts nowhere, so
+that a new name makes no result stale, and none is said to be of other code; what it means is in keys by value.
 """
 
 from __future__ import annotations
