@@ -18,7 +18,7 @@ MAY_IMPORT = {
 }
 # What lies in a package, each row above those that it may import from.
 LAYERS = {
-    "extract": ("config device json_files", "corpus", "video encoders shards", "toy features"),
+    "extract": ("paths device json_files", "config", "corpus", "video encoders shards", "toy features"),
     "model": ("config vocabulary frames", "captioner scores report", "captions", "training"),
 }
 FILES = sorted(
