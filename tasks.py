@@ -318,8 +318,8 @@ class Pipeline(Root):
         return {"report.html": page}
 
     def results(self) -> str:
-        from videocap.extract.corpus.table import load_json
-        from videocap.model.report.stage import score_table
+        from videocap.extract.json_files import load_json
+        from videocap.model.report.text import score_table
 
         return f"\n{score_table(load_json(self.last.product.payload() / 'scores.json'))}\n\nResults: {self.folder}"
 
@@ -367,7 +367,7 @@ class Table(Sweep):
         }
 
     def texts(self, done: dict[str, Root]) -> dict[str, str]:
-        from videocap.extract.corpus.table import load_json
+        from videocap.extract.json_files import load_json
         from videocap.model.report.tables import as_csv, markdown
 
         found: dict[str, list[dict]] = {}

@@ -27,7 +27,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from videocap.extract.corpus.table import Video
 from videocap.model.config import ASPECTS, AspectsConfig, DecoderConfig, FusionConfig, TrainConfig, Vis2TextConfig
-from videocap.model.training.batches import Batch, TrainingData
+from videocap.model.frames import Batch
+from videocap.model.training.batches import TrainingData
 from videocap.model.training.trainer import Trainer
 from videocap.model.vocabulary import PAD, SPECIAL, Vocabulary
 

@@ -2,6 +2,9 @@
 
 Every field says what it is to a stage's key: `What` decides values and is in keys, `Where` is a path
 (in keys by the digest of what lies there), `How` changes how values are computed, not which (never in keys).
+
+The tables of models stand here, too, and not with the encoders: the code of modules called `config` counts nowhere, so
+that a new name makes no result stale, and none is said to be of other code; what it means is in keys by value.
 """
 
 from __future__ import annotations
@@ -14,13 +17,13 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    PlainSerializer,
     ValidationInfo,
     model_validator,
 )
+
+from videocap.extract.paths import ExistingFiles, ExistingPath, readable, resolved
 
 T = TypeVar("T")
 What = Annotated[T, "what"]
@@ -84,56 +87,21 @@ TOYCLIP_STRIDE = 32  # pixels of the frame a pixel of the demo's small CLIP's la
 MODELS["ResNet-152"] = ("torchvision/resnet152-394f9c45", RESNET_GEOMETRY)
 
 
-def _resolve(value: str | Path, info: ValidationInfo) -> Path:
-    """Relative paths start from the folder of the config file, which the loader gives as context."""
-    return (info.context or {}).get("folder", Path()) / Path(value).expanduser()
-
-
-def _existing(value: str | Path | None, info: ValidationInfo) -> Path | None:
-    if value is None or not isinstance(value, str | Path):
-        return value
-    return _readable(_resolve(value, info))
-
-
-def _readable(path: Path) -> Path:
-    if not os.path.exists(path):
-        raise ValueError(f"there is no file or folder {path}")
-    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
-        raise ValueError(f"{path} is not for you to read: see who owns it and its mode (ls -l)")
-    return path
-
-
 def _folder(path: Path | None) -> Path | None:
     if path is not None and not path.is_dir():
         raise ValueError(f"{path} is a file: name the folder of the videos")
     return path
 
 
-def _files(value: Any, info: ValidationInfo) -> Any:
-    """One file or a list of them, each once."""
-    if value is None:
-        return ()
-    files = [_existing(one, info) for one in (value if isinstance(value, list | tuple) else [value])]
-    for file in files:
-        if isinstance(file, Path) and file.is_dir():
-            raise ValueError(f"{file} is a folder, not a file")
-    return tuple(file for number, file in enumerate(files) if file not in files[:number])
-
-
-def _as_given(files: tuple[Path, ...]) -> list[str] | str | None:
-    """What `_files` makes the same of."""
-    return [str(file) for file in files] if len(files) > 1 else str(files[0]) if files else None
-
-
 def _weights(value: str, info: ValidationInfo) -> str:
     if value == "toyclip" or value in MODELS:
         return value
-    path = _resolve(value, info)
+    path = resolved(value, info)
     if not os.path.isfile(path):
         near = difflib.get_close_matches(value, MODELS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(f"is neither 'toyclip', nor a known model ({', '.join(MODELS)}), nor the file {path}{hint}")
-    return str(_readable(path))
+    return str(readable(path))
 
 
 def _has_text(value: str) -> str:
@@ -142,8 +110,6 @@ def _has_text(value: str) -> str:
     return value
 
 
-ExistingPath = Annotated[Path, BeforeValidator(_existing)]
-ExistingFiles = Annotated[tuple[Path, ...], BeforeValidator(_files), PlainSerializer(_as_given, when_used="json")]
 Weights = Annotated[str, AfterValidator(_weights)]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import regex as re
 
-from videocap.extract.corpus.table import load_json
+from videocap.extract.json_files import load_json
 
 PAD, UNK, SOS, EOS = range(4)
 SPECIAL = ("<pad>", "<unk>", "<sos>", "<eos>")

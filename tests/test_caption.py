@@ -16,8 +16,8 @@ from PIL import Image
 import videocap
 from videocap import caption, tasks
 from videocap.captioner import CaptionedVideo, VideoCaptioner
-from videocap.extract.features import SourceChanged
 from videocap.extract.shards import shard
+from videocap.extract.video.sampler import SourceChanged
 from videocap.model.captions.own_videos import make_rows, read_rows
 
 # some steps more, for captions that differ between clips

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,11 @@ MAY_IMPORT = {
     "model": {"model", "extract"},
     "tasks": {"pipeline", "extract", "model"},
     "videocap": {"", "tasks", "pipeline", "extract", "model"},
+}
+# What lies in a package, each row above those that it may import from.
+LAYERS = {
+    "extract": ("paths device json_files", "config", "corpus", "video encoders shards", "toy features"),
+    "model": ("config vocabulary frames", "captioner scores report", "captions", "training"),
 }
 FILES = sorted(
     [ROOT / "tasks.py", *(path for name in ("pipeline", "extract", "model") for path in (ROOT / name).rglob("*.py"))]
@@ -38,6 +44,45 @@ def test_a_module_imports_only_what_its_package_may(path):
     assert packages <= MAY_IMPORT[package], ours
     if package in ("extract", "model"):
         assert "luigi" not in tops
+
+
+def modules(package: str) -> dict[str, set[str]]:
+    """The modules of a package, each with those of the package that it imports, be it for types or in a function."""
+    files = {".".join(("videocap", *path.relative_to(ROOT).with_suffix("").parts)): path for path in FILES}
+    files = {name: path for name, path in files.items() if name.split(".")[1] == package and path.stem != "__init__"}
+    imported = {}
+    for name, path in files.items():
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        for node in nodes:
+            if isinstance(node, ast.ImportFrom):
+                names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        imported[name] = names & files.keys()
+    return imported
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_folders_of_a_package_import_one_way(package):
+    layers = [layer.split() for layer in LAYERS[package]]
+    level = {name: number for number, layer in enumerate(layers) for name in layer}
+    found = modules(package)
+    assert {name.split(".")[2] for name in found} == level.keys()
+    for name, imported in found.items():
+        mine = name.split(".")[2]
+        others = {other.split(".")[2] for other in imported} - {mine}
+        assert not {other for other in others if level[other] >= level[mine]}, name
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_no_modules_of_a_package_import_each_other_in_a_circle(package):
+    TopologicalSorter(modules(package)).prepare()  # which raises CycleError
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_folders_re_export_nothing_which_would_put_a_whole_folder_into_keys(package):
+    for path in (ROOT / package).rglob("__init__.py"):
+        (docstring,) = ast.parse(path.read_text()).body
+        assert isinstance(docstring, ast.Expr)
 
 
 def test_a_fork_of_a_process_that_has_imported_all_stages_computes():

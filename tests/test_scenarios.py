@@ -104,10 +104,8 @@ def world(moved) -> World:
     """A copy of it, which has seen its files where they lie now."""
     config = load(tasks.Config, moved.config, f"pipeline.artifacts={moved.artifacts}")
     experiment = Experiment(config, tasks.Report)
-    for stage in experiment.order:
-        task = stage.of(experiment)
-        if hasattr(task, "digests"):
-            task.digests(compute=True)
+    for stage in experiment.nodes():
+        stage.recipe.digests(compute=True)
     return moved
 
 

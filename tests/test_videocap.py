@@ -105,11 +105,12 @@ def test_of_many_failures_status_names_the_first_and_as_json_all(tmp_path, capsy
     experiment = Experiment(load(tasks.Config, tmp_path / "mine.toml"))
     tasks.Corpus.of(experiment).run()
     gather = tasks.FrameFeatures.of(experiment)
-    failed = [{"id": name, "digest": source, "reason": "is damaged"} for name, source in sorted(gather.rows.items())[:12]]
+    items = sorted(gather.rows.items())
+    failed = [{"id": name, "digest": source, "reason": "is damaged"} for name, source in items[:12]]
 
     def write(path: Path, key: str) -> dict:
         path.write_bytes(b"rows")
-        whole = [source for _, source in sorted(gather.rows.items())[12:]]
+        whole = [source for _, source in items[12:]]
         return {"digests": whole, "failures": failed, "content": "", "provenance": {}}
 
     gather.spec.store.publish_shard(gather.rows.items(), 3, write, {"how": {}})

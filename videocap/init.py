@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from videocap import tasks
-from videocap.extract.corpus.annotations import ASPECTS
+from videocap.extract.corpus.rows import ASPECTS
 from videocap.extract.corpus.survey import SPLITS, Survey, survey
 from videocap.pipeline.config import load
 from videocap.pipeline.stages.experiment import artifacts_of
@@ -95,7 +95,7 @@ def tell(about: Survey) -> None:
         print(printable(f"splits    {counts} ({how})"))
         aspects = [f"{aspect} of {about.total(aspect)} videos" for aspect in ASPECTS if about.total(aspect)]
         print(f"aspects   {', '.join(aspects) or 'none annotated: trained without'}")
-    for title, lines in ("Note", about.notes), ("Passed over", about.passed_over), ("Missing", about.missing):
+    for title, lines in ("Note", about.warnings), ("Passed over", about.passed_over), ("Missing", about.missing):
         more = [f"… and {len(lines) - MOST_TOLD} more"] * (len(lines) > MOST_TOLD)
         told = "\n".join(lines[:MOST_TOLD] + more).split("\n")
         print(f"\n{title}:\n" + "".join(f"  {printable(line)}\n" for line in told) if lines else "", end="")

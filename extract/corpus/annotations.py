@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import difflib
 import hashlib
-import json
 import re
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from videocap.extract.corpus.left_out import Findings
+from videocap.extract.corpus.left_out import LeftOut
+from videocap.extract.corpus.rows import ASPECTS, COLUMNS, ID, rows
+from videocap.extract.corpus.source import CorpusError, load
 from videocap.extract.corpus.splits import split_of
-from videocap.extract.corpus.table import CorpusError, load_json
 
-ASPECTS = ("intention", "effect", "attribute")
-COLUMNS = ("video", "caption", "split", *ASPECTS)
 _ODD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -50,13 +46,13 @@ class Entry:
         if split and not self.split:
             self.split, self.where = split, where
 
-    def say_caption(self, name: str, text: str, number: Any, found: Findings) -> None:
+    def say_caption(self, name: str, text: str, number: Any, left_out: LeftOut) -> None:
         """Note a caption, unless it is empty: without any letter or digit."""
         text = clean(text)
         if any(letter.isalnum() for letter in text):
             self.sentences.append(Sentence(None if number is None else str(number), text))
         else:
-            found.add("empty captions left out", name)
+            left_out.add("empty captions left out", name)
 
     def say_aspects(self, aspects: dict[str, list[str]]) -> None:
         """Note commonsense texts, each once."""
@@ -70,7 +66,7 @@ def clean(text: str) -> str:
     return " ".join(_ODD.sub(" ", text).split())
 
 
-def read(paths: Iterable[Path], kind: str, files: Container[str] = ()) -> tuple[dict[str, Entry], Findings]:
+def read(paths: Iterable[Path], kind: str, files: Container[str] = ()) -> tuple[dict[str, Entry], LeftOut]:
     """Read files of annotations into one; in which order they are named does not matter.
 
     The same sentence in two files counts once: the same `sen_id` and text of a video, or the same text where one of
@@ -87,16 +83,18 @@ def read(paths: Iterable[Path], kind: str, files: Container[str] = ()) -> tuple[
     Raises:
         CorpusError: a file that can't be read or is in another layout, or a video in two splits.
     """
-    found, entries = Findings(), {}
+    left_out, entries = LeftOut(), {}
     for path in _by_content(paths):
-        more = READERS[kind](path, files, found)
+        more = READERS[kind](path, files, left_out)
         for name, entry in more.items():
-            _check_ids(name, entry, found)
-            _merge(name, entries.setdefault(name, entry), entry, found)
+            _check_ids(name, entry, left_out)
+            _merge(name, entries.setdefault(name, entry), entry, left_out)
     for name in [name for name, entry in entries.items() if not entry.listed]:
-        found.add("captions left out, of videos that the annotations do not list", name, len(entries[name].sentences))
+        left_out.add(
+            "captions left out, of videos that the annotations do not list", name, len(entries[name].sentences)
+        )
         del entries[name]
-    return entries, found
+    return entries, left_out
 
 
 def _by_content(paths: Iterable[Path]) -> list[Path]:
@@ -108,24 +106,24 @@ def _by_content(paths: Iterable[Path]) -> list[Path]:
         raise CorpusError(f"{error.filename}: can't be read: {error}") from None
 
 
-def _check_ids(name: str, entry: Entry, found: Findings) -> None:
+def _check_ids(name: str, entry: Entry, left_out: LeftOut) -> None:
     """Of a video's sentences in one file those of one id and text are one; of one id and other texts, all are kept."""
     with_id = [sentence for sentence in entry.sentences if sentence.id is not None]
     ids = len({sentence.id for sentence in with_id})
     if ids == len(with_id):
         return
     once = dict.fromkeys(with_id)
-    found.add("captions given more than once, counted once", name, len(with_id) - len(once))
-    found.add("captions with another's sen_id, kept", name, len(once) - ids)
+    left_out.add("captions given more than once, counted once", name, len(with_id) - len(once))
+    left_out.add("captions with another's sen_id, kept", name, len(once) - ids)
     entry.sentences = [s for s in entry.sentences if s.id is None or once.pop(s, s) is None]  # the first of equals
 
 
-def _merge(name: str, entry: Entry, other: Entry, found: Findings) -> None:
+def _merge(name: str, entry: Entry, other: Entry, left_out: LeftOut) -> None:
     """Add what another file says of a video to its entry."""
     if entry is other:
         return
     if entry.listed and other.listed:
-        found.add("videos listed more than once, merged", name)
+        left_out.add("videos listed more than once, merged", name)
     entry.say_split(name, other.split, other.where)
     entry.listed |= other.listed
     entry.say_aspects(other.aspects)
@@ -138,34 +136,34 @@ def _merge(name: str, entry: Entry, other: Entry, found: Findings) -> None:
     for sentence in other.sentences:
         texts = all_texts if sentence.id is None else without_id
         if sentence.id is not None and sentence in known:
-            found.add("captions given more than once, counted once", name)
+            left_out.add("captions given more than once, counted once", name)
         elif texts[sentence.text] > 0:
             texts[sentence.text] -= 1
-            found.add("captions given more than once, counted once", name)
+            left_out.add("captions given more than once, counted once", name)
         else:
             entry.sentences.append(sentence)
     if all(sentence.id is not None for sentence in entry.sentences):  # as they would stand in one file
         entry.sentences.sort(key=lambda sentence: (len(sentence.id), sentence.id))
 
 
-def _read_msrvtt(path: Path, files: Container[str], found: Findings) -> dict[str, Entry]:
+def _read_msrvtt(path: Path, files: Container[str], left_out: LeftOut) -> dict[str, Entry]:
     """MSR-VTT's official layout: {"videos": [{video_id, split}], "sentences": [{video_id, sen_id, caption}]}.
 
     A file without sentences or splits (2017's for its test videos) says no more than which videos there are.
     """
-    tree, entries = load_json(path), {}
+    tree, entries = load(path), {}
     try:
         for number, video in enumerate(tree["videos"]):
             name = _text(video["video_id"], f"{path}: videos[{number}]: video_id")
             if name in entries:
-                found.add("videos listed more than once, merged", name)
+                left_out.add("videos listed more than once, merged", name)
             entry = entries.setdefault(name, Entry(listed=True))
             where = f"{path}: videos[{number}]"
             entry.say_split(name, split_of(video["split"], f"{where}: {name}") if video.get("split") else None, where)
         for number, sentence in enumerate(tree.get("sentences", ())):
             name = _text(sentence["video_id"], f"{path}: sentences[{number}]: video_id")
             text = _text(sentence["caption"] or "", f"{path}: sentences[{number}]: caption")
-            entries.setdefault(name, Entry()).say_caption(name, text, sentence.get("sen_id"), found)
+            entries.setdefault(name, Entry()).say_caption(name, text, sentence.get("sen_id"), left_out)
     except (KeyError, TypeError, AttributeError) as error:
         raise CorpusError(f"{path}: not in MSR-VTT's layout, lacks {error}") from None
     return entries
@@ -177,10 +175,10 @@ def _text(value: Any, where: str) -> str:
     return value
 
 
-def _read_rows(path: Path, files: Container[str], found: Findings) -> dict[str, Entry]:
+def _read_rows(path: Path, files: Container[str], left_out: LeftOut) -> dict[str, Entry]:
     """Rows with `video`, `caption` and optionally `split` and aspects; a row a caption."""
     entries: dict[str, Entry] = {}
-    for where, row in _rows(path):
+    for where, row in rows(path):
         name = row.get("video")
         if not isinstance(name, str) or not name.strip():
             raise CorpusError(f"{where}: no `video`; the columns are {', '.join(COLUMNS)}")
@@ -194,120 +192,9 @@ def _read_rows(path: Path, files: Container[str], found: Findings) -> dict[str, 
         aspects = {aspect: [text] for aspect in ASPECTS if (text := clean(row.get(aspect) or ""))}
         entry.say_aspects(aspects)
         if row.get("caption") or (not aspects and row.get("caption") is not None):  # a row may have aspects only
-            entry.say_caption(name, row["caption"], row.get(_ID), found)
+            entry.say_caption(name, row["caption"], row.get(ID), left_out)
     return entries
 
 
 READERS = {"msrvtt": _read_msrvtt, "folder": _read_rows, "toyworld": _read_rows}
-"""Of each kind of dataset, who reads a file of it: (path, names of videos, what is found out) to {id: Entry}."""
-_ID = object()  # the key of a sentence's id in a row: no column of a file is so called
-
-
-def _rows(path: Path) -> Iterator[tuple[str, dict]]:
-    """Where each row stands, and the row."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            if path.suffix.lower() == ".csv":
-                comma = _separator(file.readline())
-                file.seek(0)
-                reader = csv.DictReader(file, strict=True, delimiter=comma)
-                reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-                _check_columns(path, reader.fieldnames)
-                for row in reader:
-                    if None in row:
-                        raise CorpusError(
-                            f"{path}, line {reader.line_num}: more fields than columns: a text that holds a {comma!r} "
-                            "must stand in double quotes"
-                        )
-                    yield f"{path}, line {reader.line_num}", row
-            elif path.suffix.lower() == ".txt":
-                lines = [(number, line.strip()) for number, line in enumerate(file, 1) if not line.startswith("#")]
-                tabs = all("\t" in line for _, line in lines if line)
-                for number, line in lines:
-                    if line:
-                        name, _, caption = line.partition("\t" if tabs else " ")
-                        yield f"{path}, line {number}", {"video": name, "caption": caption}
-            elif path.suffix.lower() == ".json" and not _is_lines(file.readline()):
-                yield from _mapping_rows(path)
-            else:
-                file.seek(0)
-                for number, line in enumerate(file, 1):
-                    if line.strip():
-                        row = _json_row(line, f"{path}, line {number}")
-                        if not isinstance(row, dict):
-                            raise CorpusError(f"{path}, line {number}: not a JSON object")
-                        yield f"{path}, line {number}", row
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path}: is not in UTF-8 (byte {error.start}): save it so, in Excel as 'CSV UTF-8'"
-        ) from None
-    except (OSError, csv.Error) as error:
-        raise CorpusError(f"{path}: can't be read: {error}") from None
-
-
-def _separator(header: str) -> str:
-    """What stands between the columns of a CSV: a comma, or, where the header has none, what Excel writes elsewhere."""
-    return next((mark for mark in ",;\t" if mark in header), ",")
-
-
-def _json_row(line: str, where: str) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise CorpusError(f"{where}: not JSON: {getattr(error, 'msg', error)}") from None
-
-
-def _check_columns(path: Path, names: Iterable[str]) -> None:
-    names = list(names)
-    for column in ("video", "caption"):
-        if column not in names:
-            raise CorpusError(f"{path}, line 1: no column `{column}` among {', '.join(names)}")
-    if twice := [column for column in COLUMNS if names.count(column) > 1]:
-        raise CorpusError(f"{path}, line 1: more than one column `{twice[0]}`")
-    for column in names:
-        near = difflib.get_close_matches(column.lower(), COLUMNS, n=1, cutoff=0.7)
-        if column not in COLUMNS and near:
-            raise CorpusError(f"{path}, line 1: unknown column `{column}`; did you mean `{near[0]}`?")
-
-
-def _is_lines(first: str) -> bool:
-    """Whether a file with this first line is JSON Lines, for all that it is called `.json`."""
-    try:
-        row = json.loads(first)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(row, dict) and isinstance(row.get("video"), str)
-
-
-def _mapping_rows(path: Path) -> Iterator[tuple[str, dict]]:
-    """{video: [caption, …]} or {video: {sentence id: caption}}."""
-    tree = load_once(path)
-    if not isinstance(tree, dict):
-        raise CorpusError(f"{path}: is neither {{video: [caption, …]}} nor {{video: {{sentence id: caption}}}}")
-    if isinstance(tree.get("sentences"), list):
-        raise CorpusError(f'{path}: is in MSR-VTT\'s layout: set data.kind = "msrvtt"')
-    for name, captions in tree.items():
-        if not isinstance(captions, list | dict):
-            raise CorpusError(f"{path}: {name}: neither [caption, …] nor {{sentence id: caption}}")
-        rows = captions.items() if isinstance(captions, dict) else ((None, caption) for caption in captions)
-        yield f"{path}: {name}", {"video": name}  # it may have none
-        for number, caption in rows:
-            yield f"{path}: {name}", {"video": name, "caption": "" if caption is None else caption, _ID: number}
-
-
-def load_once(path: Path) -> Any:
-    """The JSON in a file; raises CorpusError, also where an object has a key twice, of which JSON keeps the last."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) < len(pairs):
-            twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-            raise CorpusError(f"{path}: has {twice!r} twice")
-        return made
-
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=unique)
-    except CorpusError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
-        raise CorpusError(f"{path}: can't be read as JSON: {error}") from None
+"""Of each kind of dataset, who reads a file of it: (path, names of videos, what is left out) to {id: Entry}."""

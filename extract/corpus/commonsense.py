@@ -6,14 +6,15 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from videocap.extract.corpus.annotations import ASPECTS, Entry, clean, load_once
-from videocap.extract.corpus.left_out import Findings
-from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.annotations import Entry, clean
+from videocap.extract.corpus.left_out import LeftOut
+from videocap.extract.corpus.rows import ASPECTS
+from videocap.extract.corpus.source import CorpusError, load_once
 
 _MARKS = re.compile(r"</?(?:sos|eos)>", re.IGNORECASE)
 
 
-def add_commonsense(entries: Mapping[str, Entry], path: Path, found: Findings) -> None:
+def add_commonsense(entries: Mapping[str, Entry], path: Path, left_out: LeftOut) -> None:
     """Add the aspects of `V2C_MSR-VTT_caption.json` to their videos.
 
     Of each pair the raw string counts, without `<sos>` and `<eos>`; each text once a video. Its captions are
@@ -36,9 +37,9 @@ def add_commonsense(entries: Mapping[str, Entry], path: Path, found: Findings) -
                 raise CorpusError(f"{path}: {name}: {aspect} is not in V2C's layout, [[text, [token, …]], …]")
             texts = [clean(_MARKS.sub(" ", text)) for text in raw]
             if not all(texts):
-                found.add("empty commonsense texts left out", name, texts.count(""))
+                left_out.add("empty commonsense texts left out", name, texts.count(""))
             if name in entries and any(texts):
                 mine = entries[name].aspects.setdefault(aspect, [])
                 mine += [text for text in dict.fromkeys(texts) if text and text not in mine]
         if name not in entries:
-            found.add("videos of the commonsense annotations left out, not in the annotations", name)
+            left_out.add("videos of the commonsense annotations left out, not in the annotations", name)

@@ -11,11 +11,14 @@ from typing import Any
 from videocap.extract.config import DataConfig
 from videocap.extract.corpus import annotations as annotation_files
 from videocap.extract.corpus import splits as split_lists
-from videocap.extract.corpus.annotations import ASPECTS, Entry
+from videocap.extract.corpus.annotations import Entry
 from videocap.extract.corpus.commonsense import add_commonsense
-from videocap.extract.corpus.left_out import Findings, sentence
-from videocap.extract.corpus.table import CorpusError, Video, dump_json, write
+from videocap.extract.corpus.left_out import LeftOut
+from videocap.extract.corpus.rows import ASPECTS
+from videocap.extract.corpus.source import CorpusError
+from videocap.extract.corpus.table import Video, write
 from videocap.extract.corpus.video_files import find_videos, match, match_features, odd_videos
+from videocap.extract.json_files import dump_json
 
 SPLITS = ("train", "val", "test")
 MSRVTT_VIDEOS = 9000  # annotations of as many are MSR-VTT as a whole, not a part of it
@@ -34,21 +37,21 @@ Counts = dict[str, dict[str, int]]
 
 @dataclass
 class Report:
-    """What there was, what was kept, and what a person should look at."""
+    """What there was, what was kept, what was left out, and what is unusual."""
 
     annotated: Counts
     kept: Counts
-    found: Findings
-    remarks: list[str] = field(default_factory=list)
+    left_out: LeftOut
+    unusual: list[str] = field(default_factory=list)
 
-    def notes(self) -> list[str]:
-        """What a person should look at, a line each."""
-        return [sentence(row) for row in self.found.rows()] + self.remarks
+    def warnings(self) -> list[str]:
+        """A line each."""
+        return self.left_out.warnings() + self.unusual
 
     def write(self, path: Path) -> None:
         """Write it as JSON, the same bytes for the same source."""
         counts = {"annotated": self.annotated, "kept": self.kept}
-        dump_json(path, counts | {"left_out": self.found.rows(), "remarks": self.remarks})
+        dump_json(path, counts | {"left_out": self.left_out.rows(), "remarks": self.unusual})
 
 
 def source_files(data: DataConfig) -> dict[str, Path]:
@@ -92,7 +95,7 @@ def make(
         features: digests of imported features by id, which stand for videos.
 
     Returns:
-        notes for a person on what was left out.
+        warnings.
     """
     data = DataConfig(annotations=toyworld / "captions.jsonl") if toyworld else config.data
     files = {name.removeprefix("videos/"): digest for name, digest in digests.items() if name.startswith("videos/")}
@@ -103,12 +106,12 @@ def make(
             f"{_names(data)}: there is nothing to learn from, no video is in the train split: {counts}. Give more "
             "videos captions, or say `train` in a column `split` or by a list in data.split"
         )
-    report.remarks += [f"there are no {split} videos: {counts}" for split in ("val", "test") if not counts[split]]
+    report.unusual += [f"there are no {split} videos: {counts}" for split in ("val", "test") if not counts[split]]
     for name in odd_videos(data.videos) if data.videos else []:
-        report.found.add("files left out, no regular files or names, or links to a folder that they lie in", name)
+        report.left_out.add("files left out, no regular files or names, or links to a folder that they lie in", name)
     write(videos, folder)
     report.write(folder / "counts.json")
-    return report.notes()
+    return report.warnings()
 
 
 def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], Report]:
@@ -127,29 +130,29 @@ def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], Rep
     """
     if not data.annotations:
         raise CorpusError("data.annotations is not set: name the file of captions")
-    entries, found = annotation_files.read(data.annotations, data.kind, digests)
+    entries, left_out = annotation_files.read(data.annotations, data.kind, digests)
     if data.commonsense:
-        add_commonsense(entries, data.commonsense, found)
-    unlisted = split_lists.assign(entries, data.split, found) if data.split else set()
+        add_commonsense(entries, data.commonsense, left_out)
+    unlisted = split_lists.assign(entries, data.split, left_out) if data.split else set()
     _complete_splits(data, entries)
-    remarks = _unusual_counts(entries, unlisted) if data.kind == "msrvtt" else []
+    unusual = _unusual_counts(entries, unlisted) if data.kind == "msrvtt" else []
     if data.split:
         split_lists.carve(entries)
     files = (match_features if data.features else match)(entries, digests)
     lack = "no features" if data.features else "no file in the folder of videos"
     for name, entry in entries.items():
         if name not in unlisted and not entry.captions:
-            found.add("videos left out, no caption", name)
+            left_out.add("videos left out, no caption", name)
         elif name not in unlisted and name not in files:
-            found.add(f"videos left out, {lack}", name)
+            left_out.add(f"videos left out, {lack}", name)
     for name in set(digests) - set(files.values()):
-        found.add(f"{'features' if data.features else 'video files'} left out, not in the annotations", name)
+        left_out.add(f"{'features' if data.features else 'video files'} left out, not in the annotations", name)
     listed = {name: entry for name, entry in sorted(entries.items()) if entry.split and name not in unlisted}
     kept = {name: entry for name, entry in listed.items() if name in files and entry.captions}
-    report = Report(_count(listed.values()), _count(kept.values()), found, remarks)
+    report = Report(_count(listed.values()), _count(kept.values()), left_out, unusual)
     if not kept:
         place = f"in {data.videos}: see data.videos" if data.videos else "there"
-        told = "; ".join(report.notes())
+        told = "; ".join(report.warnings())
         raise CorpusError(f"{_names(data)}: none of its {len(entries)} videos is {place}; {told}")
     videos = [
         Video(
@@ -194,21 +197,21 @@ def _count(entries: Iterable[Entry]) -> Counts:
 
 
 def _unusual_counts(entries: Mapping[str, Entry], unlisted: set[str]) -> list[str]:
-    """Remarks, if these are MSR-VTT's videos in other splits, or with other numbers of captions, than are in use."""
+    """Warnings, if these are MSR-VTT's videos in other splits, or with other numbers of captions, than are in use."""
     captioned = {name for name, entry in entries.items() if entry.captions}
     splits = Counter(entries[name].split for name in captioned - unlisted)
     counts = tuple(splits[split] for split in SPLITS)
-    remarks = []
+    warnings = []
     if len(captioned) < MSRVTT_VIDEOS:
-        return remarks
+        return warnings
     if counts not in MSRVTT_SPLITS:
         usual = ", ".join(f"{_numbers(known)} ({name})" for known, name in MSRVTT_SPLITS.items())
-        remarks.append(f"the splits are {_numbers(counts)} (train, val, test); MSR-VTT's usual ones are {usual}")
+        warnings.append(f"the splits are {_numbers(counts)} (train, val, test); MSR-VTT's usual ones are {usual}")
     odd = sorted(name for name in captioned if len(entries[name].sentences) != MSRVTT_CAPTIONS)
     if odd:
         examples = ", ".join(f"{name} has {len(entries[name].sentences)}" for name in odd[:3])
-        remarks.append(f"{len(odd)} videos do not have MSR-VTT's {MSRVTT_CAPTIONS} captions: {examples}")
-    return remarks
+        warnings.append(f"{len(odd)} videos do not have MSR-VTT's {MSRVTT_CAPTIONS} captions: {examples}")
+    return warnings
 
 
 def _numbers(counts: tuple[int, ...]) -> str:

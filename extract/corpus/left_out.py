@@ -1,4 +1,4 @@
-"""What a person should look at in a source: each kind of thing counted, with examples."""
+"""What of a source is left out or decided: each kind of thing counted, with examples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 EXAMPLES = 3  # as many names as are shown
 
 
-class Findings:
+class LeftOut:
     """Counts of what was left out or decided, by what it was; the order of additions does not matter."""
 
     def __init__(self) -> None:
@@ -27,7 +27,11 @@ class Findings:
             rows.append({"what": what, "count": len(names), "names": len(distinct), "examples": examples})
         return rows
 
+    def warnings(self) -> list[str]:
+        """A row a line: `5 videos left out, no caption: video1, video7, video9 …`."""
+        return [_line(row) for row in self.rows()]
 
-def sentence(row: dict[str, Any]) -> str:
-    """A row for a person: `5 videos left out, no caption: video1, video7, video9 …`."""
-    return f"{row['count']} {row['what']}: {', '.join(row['examples'])}" + " …" * (row["names"] > len(row["examples"]))
+
+def _line(row: dict[str, Any]) -> str:
+    more = " …" * (row["names"] > len(row["examples"]))
+    return f"{row['count']} {row['what']}: {', '.join(row['examples'])}{more}"

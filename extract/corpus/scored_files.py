@@ -8,8 +8,8 @@ from typing import Any
 
 from videocap.extract.corpus import annotations as annotation_files
 from videocap.extract.corpus import splits as split_lists
-from videocap.extract.corpus.left_out import Findings, sentence
-from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.left_out import LeftOut
+from videocap.extract.corpus.source import CorpusError, load_once
 
 ROW_FILES = (".csv", ".jsonl", ".txt")
 
@@ -24,7 +24,7 @@ def load_captions(path: Path) -> dict[str, str]:
     Raises:
         CorpusError: another layout, or a video twice, which it names.
     """
-    tree = annotation_files.load_once(path)
+    tree = load_once(path)
     if isinstance(tree, dict) and isinstance(tree.get("result"), list):
         tree = tree["result"]
     if isinstance(tree, dict):
@@ -56,14 +56,14 @@ def load_references(
         lists: files of ids, as data.split takes them, in place of the splits that annotations give.
 
     Returns:
-        captions by video id; and notes for a person on what annotations hold that does not count.
+        captions by video id; and warnings of what annotations hold that does not count.
 
     Raises:
         CorpusError: another layout, or annotations that lack one of `ids`, which it names.
     """
     if path.suffix.lower() in ROW_FILES:
         return _of_same_splits(path, "folder", ids, lists)
-    tree = annotation_files.load_once(path)
+    tree = load_once(path)
     if isinstance(tree, dict) and isinstance(tree.get("sentences"), list):
         return _of_same_splits(path, "msrvtt", ids, lists)
     if not isinstance(tree, dict):
@@ -83,13 +83,13 @@ def _texts(path: Path, name: str, captions: Any) -> list[str]:
 def _of_same_splits(
     path: Path, kind: str, ids: Collection[str], lists: Sequence[Path]
 ) -> tuple[dict[str, list[str]], list[str]]:
-    entries, found = annotation_files.read((path,), kind, ids)
-    notes = [sentence(row) for row in found.rows()]
+    entries, left_out = annotation_files.read((path,), kind, ids)
+    warnings = left_out.warnings()
     if lists:
-        split_lists.assign(entries, lists, Findings())
+        split_lists.assign(entries, lists, LeftOut())
     unknown = sorted(set(ids) - entries.keys())
     if unknown:
         names = ", ".join(unknown[:3]) + ", …" * (len(unknown) > 3)
         raise CorpusError(f"{path}: has no references for {len(unknown)} captioned videos ({names})")
     splits = {entries[name].split for name in ids}
-    return {name: list(e.captions) for name, e in entries.items() if e.captions and e.split in splits}, notes
+    return {name: list(e.captions) for name, e in entries.items() if e.captions and e.split in splits}, warnings

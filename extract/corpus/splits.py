@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from videocap.extract.corpus.left_out import Findings
-from videocap.extract.corpus.table import CorpusError, load_json
+from videocap.extract.corpus.left_out import LeftOut
+from videocap.extract.corpus.source import CorpusError, load
 
 SPLITS = {
     "train": "train",
@@ -57,7 +57,7 @@ def draw(entries: Mapping[str, HasSplit], names: Collection[str]) -> None:
                 entries[name].split = split
 
 
-def assign(entries: Mapping[str, HasSplit], paths: Iterable[Path], found: Findings) -> set[str]:
+def assign(entries: Mapping[str, HasSplit], paths: Iterable[Path], left_out: LeftOut) -> set[str]:
     """Give videos the splits of lists, in place of those they have.
 
     A list is V2C's `v2c_info.json`, a CSV with a column `video_id` (MSR-VTT's own lists, or the 1k-A list
@@ -72,19 +72,19 @@ def assign(entries: Mapping[str, HasSplit], paths: Iterable[Path], found: Findin
         CorpusError: a list that can't be read or has no split in its name, an id in two lists, or no id that is known.
     """
     paths = list(paths)
-    listed = _read(paths, found)
+    listed = _read(paths, left_out)
     unknown = listed.keys() - entries.keys()
     for name in unknown:
-        found.add("listed ids left out, not in the annotations", name)
+        left_out.add("listed ids left out, not in the annotations", name)
     if len(unknown) == len(listed):
         where, some = ", ".join(map(str, paths)), ", ".join(sorted(listed)[:3]) or "none"
         raise CorpusError(f"{where}: the annotations have no video of the {len(listed)} listed: {some}")
-    left_out = entries.keys() - listed.keys() if "train" in listed.values() else set()
-    for name in left_out:
-        found.add("videos left out, in no list of the splits", name)
+    unlisted = entries.keys() - listed.keys() if "train" in listed.values() else set()
+    for name in unlisted:
+        left_out.add("videos left out, in no list of the splits", name)
     for name, entry in entries.items():
         entry.split = listed.get(name, "train")
-    return left_out
+    return unlisted
 
 
 def carve(entries: Mapping[str, HasSplit]) -> None:
@@ -99,7 +99,7 @@ def _draw(name: str, of: int) -> int:
     return int(hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8], 16) % of
 
 
-def _read(paths: Iterable[Path], found: Findings) -> dict[str, str]:
+def _read(paths: Iterable[Path], left_out: LeftOut) -> dict[str, str]:
     """The split of each listed id."""
     listed: dict[str, tuple[str, Path]] = {}
     for path in paths:
@@ -109,7 +109,7 @@ def _read(paths: Iterable[Path], found: Findings) -> dict[str, str]:
             if before != (split, path):
                 raise CorpusError(f"{path}: {name} is listed for {split} here and for {before[0]} in {before[1]}")
             if name in listed:
-                found.add("ids more than once in a list, counted once", name)
+                left_out.add("ids more than once in a list, counted once", name)
             listed[name] = before
     return {name: split for name, (split, _) in listed.items()}
 
@@ -117,7 +117,7 @@ def _read(paths: Iterable[Path], found: Findings) -> dict[str, str]:
 def _v2c_ids(path: Path) -> Iterator[tuple[str, str]]:
     """V2C's `v2c_info.json`: {"videos": {"train": [3, …], "val": […], "test": […]}}; 3 is `video3`."""
     try:
-        for word, numbers in load_json(path)["videos"].items():
+        for word, numbers in load(path)["videos"].items():
             split = split_of(word, str(path))
             if not isinstance(numbers, list) or not all(re.fullmatch(r"(video)?\d+", str(one)) for one in numbers):
                 raise CorpusError(f"{path}: {word}: is not a list of numbers of videos, as v2c_info.json has them")

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from videocap.extract.corpus import annotations as annotation_files
 from videocap.extract.corpus import splits
-from videocap.extract.corpus.annotations import ASPECTS, Entry
+from videocap.extract.corpus.annotations import Entry
 from videocap.extract.corpus.commonsense import add_commonsense
-from videocap.extract.corpus.left_out import Findings, sentence
-from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.left_out import LeftOut
+from videocap.extract.corpus.rows import ASPECTS
+from videocap.extract.corpus.source import CorpusError
 from videocap.extract.corpus.video_files import VIDEO_SUFFIXES, find_videos, match
 
 DATA_SUFFIXES = (".csv", ".jsonl", ".json", ".txt")
@@ -26,7 +27,7 @@ _LATER_LINE = re.compile(r", line (?!1\b)\d|\[\d+\]: |can't be read")  # of a fi
 
 @dataclass
 class Survey:
-    """What was found, in the words of section [data], and what a person should know of it."""
+    """What was found, in the words of section [data], and what a person is told of it."""
 
     videos: Path | None = None
     files: int = 0
@@ -39,7 +40,7 @@ class Survey:
     """Whether splits are drawn, for lack of any said."""
     kept: dict[str, Counter] = field(default_factory=lambda: {split: Counter() for split in SPLITS})
     """Of each split the videos with a file and captions, their captions, and of each aspect the videos that have it."""
-    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
 
@@ -55,7 +56,7 @@ class _Annotated:
     paths: tuple[Path, ...]
     kind: str
     entries: dict[str, Entry]
-    found: Findings
+    left_out: LeftOut
     root: Path | None = None
     matched: dict[str, str] = field(default_factory=dict)
     error: str = ""
@@ -112,7 +113,7 @@ def survey(folder: Path, skip: Iterable[Path] = ()) -> Survey:
     others = len(roots[places[0]]) - about.files  # fewer than none where captions name paths from a folder further up
     if others > 0:
         why = f" ({best.error})" if best.error else ""
-        about.notes.append(f"{others} videos in other folders than {best.root} are left out{why}")
+        about.warnings.append(f"{others} videos in other folders than {best.root} are left out{why}")
     for path, error in errors.items():
         if path not in {*about.lists, about.commonsense} and path.suffix.lower() != ".txt":
             mistake = _LATER_LINE.search(error) and about.files > about.total("videos")
@@ -164,12 +165,12 @@ def _read(path: Path, names: Collection[str]) -> _Annotated:
         except CorpusError as error:
             as_msrvtt = error
     try:
-        entries, found = annotation_files.read([path], "folder", names)
+        entries, left_out = annotation_files.read([path], "folder", names)
     except CorpusError as error:
         raise (as_msrvtt if 'kind = "msrvtt"' in str(error) else error) from None
     if not any(entry.captions for entry in entries.values()):
         raise CorpusError(f"{path}: has no captions")
-    return _Annotated((path,), "folder", entries, found)
+    return _Annotated((path,), "folder", entries, left_out)
 
 
 def _without_captions(folder: Path, place: Path, names: list[str], fits: list[_Annotated], errors: dict) -> Survey:
@@ -212,11 +213,11 @@ def _commonsense(best: _Annotated, paths: Iterable[Path]) -> Path | None:
     for path in paths:
         trial = {name: Entry() for name in best.entries}
         try:
-            add_commonsense(trial, path, Findings())
+            add_commonsense(trial, path, LeftOut())
         except CorpusError:
             continue
         if any(entry.aspects for entry in trial.values()):
-            add_commonsense(best.entries, path, best.found)
+            add_commonsense(best.entries, path, best.left_out)
             return path
     return None
 
@@ -228,9 +229,9 @@ def _split(best: _Annotated, paths: Iterable[Path], about: Survey) -> None:
     said = [entry.split is not None for entry in captioned.values()]
     if about.lists and not (all(said) if best.kind == "msrvtt" else any(said)):
         try:
-            left_out = splits.assign(best.entries, about.lists, best.found)
+            unlisted = splits.assign(best.entries, about.lists, best.left_out)
             splits.carve(best.entries)
-            best.matched = {name: file for name, file in best.matched.items() if name not in left_out}
+            best.matched = {name: file for name, file in best.matched.items() if name not in unlisted}
             about.split = about.lists
         except CorpusError as error:
             about.missing.append(str(error))
@@ -243,7 +244,7 @@ def _split(best: _Annotated, paths: Iterable[Path], about: Survey) -> None:
         about.drawn = len(without) == len(captioned)
         splits.draw(captioned, without)
         for name in without if not about.drawn else ():
-            best.found.add("videos have no split where others have, and are drawn 80/10/10", name)
+            best.left_out.add("videos have no split where others have, and are drawn 80/10/10", name)
 
 
 def _lists(paths: Iterable[Path], names: Iterable[str]) -> tuple[Path, ...]:
@@ -252,11 +253,11 @@ def _lists(paths: Iterable[Path], names: Iterable[str]) -> tuple[Path, ...]:
     for path in paths:
         trial = {name: Entry() for name in (*names, "")}  # "" is in no list: it is left out if that is for training
         try:
-            left_out = splits.assign(trial, [path], Findings())
+            unlisted = splits.assign(trial, [path], LeftOut())
         except CorpusError:
             continue
-        told = Counter(entry.split for name, entry in trial.items() if name not in left_out)
-        if "" not in left_out:
+        told = Counter(entry.split for name, entry in trial.items() if name not in unlisted)
+        if "" not in unlisted:
             del told["train"]
         if len(told) > 1:
             whole = max(whole, (told.total(), path), key=lambda one: one[0])
@@ -268,24 +269,24 @@ def _lists(paths: Iterable[Path], names: Iterable[str]) -> tuple[Path, ...]:
 
 
 def _count(best: _Annotated, files: Collection[str], about: Survey) -> None:
-    """Count what is kept, note what is not, and say which split is missing."""
+    """Count what is kept, warn of what is not, and say which split is missing."""
     about.files = len(files)
     for name in best.matched:
         entry = best.entries[name]
         about.kept[entry.split].update(videos=1, captions=len(entry.sentences))
         about.kept[entry.split].update(aspect for aspect in ASPECTS if entry.aspects.get(aspect))
     for name in set(files) - set(best.matched.values()):
-        best.found.add("videos have no caption" + " or are in no list" * bool(about.split), name)
+        best.left_out.add("videos have no caption" + " or are in no list" * bool(about.split), name)
     for name, entry in best.entries.items():
         if entry.captions and name not in best.matched:
-            best.found.add("captions left out, of videos without a file or split", name, len(entry.sentences))
-    about.notes += [sentence(row) for row in best.found.rows()]
+            best.left_out.add("captions left out, of videos without a file or split", name, len(entry.sentences))
+    about.warnings += best.left_out.warnings()
     cure = "" if best.kind == "msrvtt" else "give captions a column `split` (train, val, test), or "
     why = " (splits are drawn 80/10/10 by the videos' names, and chance left this one empty)" if about.drawn else ""
     for split in ("train", "test"):
         if not about.kept[split]["videos"]:
             about.missing.append(f"no {split} videos{why}: {cure}name lists of ids in data.split")
     if about.kept["val"]["videos"] < 2:
-        about.notes.append(
+        about.warnings.append(
             f"{about.kept['val']['videos']} val videos are too few: the last epoch's weights will be kept"
         )

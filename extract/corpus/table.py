@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-
-class CorpusError(ValueError):
-    """The annotations or the videos can't be used: the message says which file and what to do."""
+from videocap.extract.json_files import dump_json, load_json
 
 
 @dataclass(frozen=True)
@@ -68,16 +64,3 @@ def caption_items(captions: Mapping[str, Iterable[str]]) -> list[tuple[str, str]
     """Each distinct caption once, sorted, as (text, sha256 of its UTF-8)."""
     texts = sorted({text for video in captions.values() for text in video})
     return [(text, hashlib.sha256(text.encode()).hexdigest()) for text in texts]
-
-
-def dump_json(path: Path, value: Any) -> None:
-    """Write JSON, the same bytes for the same value."""
-    path.write_text(json.dumps(value, ensure_ascii=False, indent=0, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def load_json(path: Path) -> Any:
-    """The JSON in a file; raises CorpusError that names the file."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CorpusError(f"{path}: can't be read as JSON: {error}") from None

@@ -6,7 +6,7 @@ import os
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.source import CorpusError
 
 VIDEO_SUFFIXES = (
     ".3gp",

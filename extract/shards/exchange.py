@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from videocap.extract.shards import writer
-from videocap.extract.shards.shard import DATASETS
+from videocap.extract.shards.format import DATASETS
 from videocap.extract.shards.store import FeatureStore
 
 HDF5_SUFFIXES = (".h5", ".hdf5")
@@ -192,7 +192,7 @@ def write_shard(path: Path, key: str, spec: dict, items: Sequence[tuple[str, str
 
 
 def read_items(source: ForeignFeatures, width: int, failed: list[str]) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Yield (id, digest, rows) of all good items; the others are added to `failed`, each with its reason.
+    """Yield (id, digest, rows) of all good items; the others are added to `failed`, each with what is wrong.
 
     Args:
         source: to be read.

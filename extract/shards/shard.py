@@ -1,46 +1,29 @@
-"""Feature shards: one immutable HDF5 file of packed rows, readable with plain h5py, checked by digest.
-
-| dataset | type | content |
-|---|---|---|
-| `ids`, `digests` | fixed-length UTF-8, S64 | item id; sha256 of its source |
-| `offsets` | int64 (N+1) | rows of item i are `values[offsets[i]:offsets[i+1]]` |
-| `values` | float16 (rows, width); frames: uint8 (rows, H, W, 3) | contiguous, no filters |
-| `times` | float32 (rows) | seconds from the first frame; 0 for what has no time |
-
-The file's attributes are `format`, `format_version` (a number), `spec` (JSON), `key` and `content`; strings are ASCII
-of fixed length, given as bytes by h5py. `content` is the sha256 of, for each dataset in the order `ids`, `digests`,
-`offsets`, `values`, `times`, the ASCII line `<name> <numpy type string> <dimensions joined by x>\\n` (as
-`values <f2 2560x512`) followed by the elements' bytes in C order, little-endian, strings padded with NUL.
-"""
+"""A shard opened for reading: its structure is checked when it is opened, its digest when that is asked for."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
-import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import h5py
 import numpy as np
 
-FORMAT, FORMAT_VERSION = "clip4videocap-shard", 1
-DATASETS = ("ids", "digests", "offsets", "values", "times")
-ATTRIBUTES = {"format_version": int, "spec": str, "key": str, "content": str}  # beside `format`
-DIGEST = re.compile(r"[0-9a-f]{64}")
+from videocap.extract.shards import structure
+from videocap.extract.shards.format import (
+    ATTRIBUTES,
+    DATASETS,
+    FORMAT,
+    FORMAT_VERSION,
+    Pieces,
+    content_digest,
+    rows_in_piece,
+)
+
 CURE = "delete it, and the next run makes it anew; what was imported, import again"
-PIECE = 1 << 20
-"""Bytes, but at least a row, that checking reads at once, and up to which small items are joined to be written."""
-# A file may claim what it likes: sparse, it claims gigabytes and has kilobytes.
-MOST_TABLES = 256 << 20  # bytes of ids, digests, offsets and times together, which opening reads
-MOST_ROW = 256 << 20  # bytes of a row
-MOST_BESIDE = 1 << 20  # bytes of the file that are of no dataset: HDF5's own, and the attributes
-MOST_BRACKETS = 500  # in a spec: no deeper does it nest, or comparing it would fail
 
 
 class DamagedShard(ValueError):
@@ -82,7 +65,7 @@ class Shard:
         dtype: of the rows: float16 of features, uint8 of frames.
 
     Raises:
-        DamagedShard: if the file is not a shard as the table above says.
+        DamagedShard: if the file is not a shard as `shards.format` says.
         OSError: if there is none, or the system can't open it.
     """
 
@@ -169,10 +152,10 @@ class Shard:
             raise ValueError("something else comes before its content")
         if len(file) != len(DATASETS) or not all(file.id.links.exists(name.encode()) for name in DATASETS):
             raise ValueError(f"it is no feature shard: it holds something else than {', '.join(DATASETS)}")
-        datasets = {name: _dataset(file.id, name, size) for name in DATASETS}
+        datasets = {name: structure.find_dataset(file.id, name, size) for name in DATASETS}
         types, shapes, spans = ({name: found[part] for name, found in datasets.items()} for part in (1, 2, 3))
-        _check_spans(spans, size)  # before the attributes: HDF5 reads whatever they claim
-        attributes = {name: _attribute(file.id, name.encode()) for name in ("format", *ATTRIBUTES)}
+        structure.check_spans(spans, size)  # before the attributes: HDF5 reads whatever they claim
+        attributes = {name: structure.read_attribute(file.id, name.encode()) for name in ("format", *ATTRIBUTES)}
         if attributes["format"] != FORMAT:
             raise ValueError(f"it is no feature shard: its `format` is not {FORMAT!r}")
         if wrong := [name for name, kind in ATTRIBUTES.items() if type(attributes[name]) is not kind]:
@@ -192,13 +175,13 @@ class Shard:
             raise ValueError(f"its datasets have wrong types or shapes: {found}")
 
         self.key, self.content = attributes["key"], attributes["content"]
-        self.spec = _spec(attributes["spec"])
+        self.spec = structure.parse_spec(attributes["spec"])
         self.dtype, self.row_shape = rows, shape[1:]
         self._start = spans["values"].start
         self._row_bytes = rows.itemsize * math.prod(shape[1:])
-        if self._row_bytes > MOST_ROW:
-            raise ValueError(f"a row claims {self._row_bytes} bytes, more than {MOST_ROW}")
-        self._small = {name: _read(*datasets[name][:3]) for name in DATASETS if name != "values"}
+        if self._row_bytes > structure.MOST_ROW:
+            raise ValueError(f"a row claims {self._row_bytes} bytes, more than {structure.MOST_ROW}")
+        self._small = {name: structure.read_array(*datasets[name][:3]) for name in DATASETS if name != "values"}
         self.offsets, self.times = self._small["offsets"], self._small["times"]
         self._bounds: list[int] = self.offsets.tolist()
         self.ids = tuple(name.decode() for name in self._small["ids"].tolist())
@@ -209,61 +192,6 @@ class Shard:
             raise ValueError("a digest is no sha256")
         if "\0" in "".join(self.ids):
             raise ValueError("an id holds a NUL")
-
-
-def _dataset(
-    file: h5py.h5f.FileID, name: str, size: int
-) -> tuple[h5py.h5d.DatasetID, np.dtype, tuple[int, ...], range]:
-    """A dataset that lies wholly and plainly in a file of that size, its type, its shape, and where its bytes lie.
-
-    Raises ValueError or KeyError for any other. (Asked of HDF5 itself, because h5py's classes take five times as long.)
-    """
-    hard = file.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD
-    dataset = h5py.h5o.open(file, name.encode()) if hard else None
-    if not isinstance(dataset, h5py.h5d.DatasetID):
-        raise ValueError(f"`{name}` is no dataset in the file itself")
-    creation = dataset.get_create_plist()
-    if creation.get_layout() != h5py.h5d.CONTIGUOUS or creation.get_external_count():
-        raise ValueError(f"`{name}` is not stored contiguously in the file itself")
-    dtype, shape = dataset.dtype, dataset.shape
-    claimed = math.prod(shape) * dtype.itemsize
-    if claimed > size:
-        raise ValueError(f"`{name}` claims {claimed} bytes of a file of {size}")
-    if claimed and dataset.get_storage_size() != claimed:
-        raise ValueError(f"`{name}` is not wholly there")
-    start = dataset.get_offset() if claimed else 0  # of nothing there is none
-    return dataset, dtype, shape, range(start, start + claimed)
-
-
-def _check_spans(spans: Mapping[str, range], size: int) -> None:
-    """Raise ValueError unless the datasets lie apart, fill a file of that size, and are not too large to be read."""
-    end = 0
-    for name in sorted(spans, key=lambda name: (spans[name].start, spans[name].stop)):
-        if spans[name].start < end:
-            raise ValueError(f"`{name}` lies where another dataset does")
-        end = spans[name].stop
-    claimed = sum(span.stop - span.start for span in spans.values())
-    tables = claimed - (spans["values"].stop - spans["values"].start)
-    if tables > MOST_TABLES:
-        raise ValueError(f"its ids, digests, offsets and times claim {tables} bytes, more than {MOST_TABLES}")
-    if size - claimed > MOST_BESIDE:
-        raise ValueError(f"it has {size - claimed} bytes that are of no dataset, more than {MOST_BESIDE}")
-
-
-def _spec(text: str) -> dict:
-    """The spec in a shard's attribute. Raises ValueError if it is none."""
-    if text.count("[") + text.count("{") > MOST_BRACKETS:
-        raise ValueError(f"its spec has more than {MOST_BRACKETS} brackets")
-    spec = json.loads(text)
-    if not isinstance(spec, dict):
-        raise ValueError("its spec is no JSON object")
-    return spec
-
-
-def _read(dataset: h5py.h5d.DatasetID, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    array = np.empty(shape, dtype)
-    dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, array)
-    return array
 
 
 class _File:
@@ -303,48 +231,3 @@ def read(path: str | os.PathLike) -> Features:
     """Read a whole shard. Raises DamagedShard, naming the file, if its digest is not the recorded one."""
     with Shard(path) as shard:
         return shard.read_all()
-
-
-class Pieces(Protocol):
-    """Rows that are had some at a time."""
-
-    dtype: np.dtype
-    shape: tuple[int, ...]
-
-    def pieces(self) -> Iterator[np.ndarray]:
-        """Yield all rows in order, some at a time."""
-
-
-def content_digest(datasets: Mapping[str, np.ndarray | Pieces]) -> str:
-    """sha256 of a shard's datasets, as the module's docstring defines it."""
-    digest = hashlib.sha256()
-    for name in DATASETS:
-        data = datasets[name]
-        digest.update(f"{name} {data.dtype.str} {'x'.join(map(str, data.shape))}\n".encode("ascii"))
-        for piece in pieces(data):
-            digest.update(np.ascontiguousarray(piece).reshape(-1).view(np.uint8))
-    return digest.hexdigest()
-
-
-def pieces(data: np.ndarray | Pieces) -> Iterator[np.ndarray]:
-    """Yield all rows in order, some at a time."""
-    if 0 not in data.shape:
-        yield from [data] if isinstance(data, np.ndarray) else data.pieces()
-
-
-def rows_in_piece(data: Pieces) -> int:
-    """How many rows are read or written at once."""
-    return max(1, PIECE // max(1, math.prod(data.shape[1:]) * data.dtype.itemsize))
-
-
-def _attribute(file: h5py.h5f.FileID, name: bytes) -> str | int | None:
-    """A scalar attribute, or None; strings of variable length are none, see `shard_writer.write` for why."""
-    if not h5py.h5a.exists(file, name):
-        return None
-    attribute = h5py.h5a.open(file, name)
-    dtype = attribute.dtype
-    if dtype.kind not in "Siu" or attribute.shape != ():
-        return None
-    value = np.empty((), dtype)
-    attribute.read(value)
-    return value.item().decode() if dtype.kind == "S" else value.item()

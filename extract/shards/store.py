@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from videocap.extract.shards.shard import DIGEST, DamagedShard, Features, Shard
+from videocap.extract.shards.format import DIGEST
+from videocap.extract.shards.shard import DamagedShard, Features, Shard
 
 FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[0]  # that the system allows a process; negative: any number
 MOST_OPEN = FILES // 4 if FILES > 0 else 1000
@@ -28,7 +29,7 @@ MOST_JSON = 32 << 20
 
 
 class FeatureStore(Mapping[str, np.ndarray]):
-    """The rows of a store's items by id: `store["video7010"]` is float16 (rows, width); see `extract.shards`.
+    """The rows of a store's items by id: `store["video7010"]` is float16 (rows, width), see `shards.format`.
 
     Where an id has several sources (a video was replaced), the one extracted last counts. Videos that are the same
     byte by byte are stored once, under one of their ids. A shard is opened by its path when an item of it is first

@@ -1,4 +1,4 @@
-"""Writes feature shards; what they are is said in `extract.shards`."""
+"""Writes feature shards; what they are is said in `extract.shards.format`."""
 
 from __future__ import annotations
 
@@ -12,16 +12,8 @@ from itertools import groupby
 import h5py
 import numpy as np
 
-from videocap.extract.shards.shard import (
-    DIGEST,
-    FORMAT,
-    FORMAT_VERSION,
-    DamagedShard,
-    Shard,
-    content_digest,
-    pieces,
-    rows_in_piece,
-)
+from videocap.extract.shards.format import DIGEST, FORMAT, FORMAT_VERSION, content_digest, pieces, rows_in_piece
+from videocap.extract.shards.shard import DamagedShard, Shard
 
 
 @dataclass(frozen=True)

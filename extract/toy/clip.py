@@ -16,9 +16,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from videocap.extract.config import TOYCLIP_STRIDE
-from videocap.extract.corpus.table import load_json
 from videocap.extract.corpus.video_files import locate
 from videocap.extract.encoders.openai_clip import clip
+from videocap.extract.json_files import load_json
 
 RESNET = ((1, 1, 1, 1), 8, None)  # layers, width and patch of CLIP's own kind of ResNet
 VIT_LAYERS, VIT_WIDTH = 3, 64  # of CLIP's vision transformer

@@ -15,7 +15,7 @@ from videocap.model.captioner.decoder import Cache, Decoder
 from videocap.model.captioner.fusion import TemporalFusion, show
 from videocap.model.captioner.vis2text import Vis2Text
 from videocap.model.config import AspectsConfig, DecoderConfig, FusionConfig, Vis2TextConfig
-from videocap.model.training.batches import Batch
+from videocap.model.frames import Batch
 from videocap.model.vocabulary import PAD
 
 CAPTION = "caption"

@@ -14,9 +14,10 @@ import numpy as np
 from videocap.extract.corpus.video_files import VIDEO_SUFFIXES
 from videocap.extract.device import resolve
 from videocap.extract.shards import shard
+from videocap.extract.video.sampler import SourceChanged
+from videocap.model.captioner import saved
 from videocap.model.captions import search
 from videocap.model.report.strips import strips
-from videocap.model.training import checkpoints
 
 
 class Rows(NamedTuple):
@@ -63,8 +64,6 @@ def make_rows(files: Mapping[str, Path], embed: Embed, size: int) -> tuple[dict[
         embed: makes a shard of features.
         size: videos at once.
     """
-    from videocap.extract.features import SourceChanged  # who needs no encoder need not wait for its code
-
     made: dict[str, Rows] = {}
     failed: dict[str, str] = {}
     digests = list(files)
@@ -130,7 +129,7 @@ class Writer:
     def __init__(self, model: Path, config: Any):
         self.config = config
         self.where = resolve(config.train.device, "fp32").device
-        self.captioner, self.vocabulary = checkpoints.load(model, self.where)
+        self.captioner, self.vocabulary = saved.load(model, self.where)
 
     def __call__(self, rows: Sequence[Rows], names: Sequence[str], progress: bool) -> list[dict[str, str]]:
         """Write what `model.captions.stage` would: {"caption": …, "intention": …} of each video, in order.

@@ -9,7 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from videocap.model.captioner.captioner import CAPTION, Captioner, Memory
-from videocap.model.training.batches import Features, FrameTable
+from videocap.model.frames import Features, FrameTable
 from videocap.model.vocabulary import EOS, PAD, SOS, UNK, Vocabulary
 
 

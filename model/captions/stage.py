@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from videocap.extract.corpus.table import dump_json
 from videocap.extract.device import resolve
+from videocap.extract.json_files import dump_json
 from videocap.extract.shards import split
+from videocap.model.captioner import saved
 from videocap.model.captions import search
-from videocap.model.training import checkpoints
 
 
 def make(folder: Path, config: Any, *, model: Path, videos: Path, rows: Mapping[str, Path]) -> None:
@@ -26,7 +26,7 @@ def make(folder: Path, config: Any, *, model: Path, videos: Path, rows: Mapping[
         ValueError: if there is nothing to caption.
     """
     where = resolve(config.train.device, "fp32").device
-    captioner, vocabulary = checkpoints.load(model, where)
+    captioner, vocabulary = saved.load(model, where)
     table, features = split.load(videos, rows)
     if not table:
         raise ValueError("the split has no videos to caption: choose another score.split, or give it videos")

@@ -24,12 +24,12 @@ def strips(items: Sequence[tuple[str, str]], folder: Path, decode: Any, encoder:
         folder: where they lie.
         decode, encoder: the sections [decode] and [encoder]: the frames are those that were embedded.
     """
-    # no import statement, which would make extraction's code count for what shows it, and load torch with the scores
-    extraction = import_module("videocap.extract.features")
+    # no import statement, which would make extraction's code count for what shows it
+    sampling = import_module("videocap.extract.video.sampler")
     found = {}
-    with extraction.Sampler([name for name, _ in items], folder, decode, encoder) as sampler:
+    with sampling.Sampler([name for name, _ in items], folder, decode, encoder) as sampler:
         for item in items:
-            with suppress(extraction.SourceChanged, OSError):
+            with suppress(sampling.SourceChanged, OSError):
                 if read := sampler.read(item):
                     found[item[0]] = strip(read[0])
     return found

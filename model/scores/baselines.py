@@ -1,12 +1,10 @@
-"""What stands beside a model's scores: captions that templates alone give, and what captions tell right of the demo."""
+"""What stands beside a model's scores: captions that know the language but not the video."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-
-from videocap.extract.toy.scene import Scene, judge
 
 
 def most_frequent(train: Mapping[str, Sequence[str]]) -> str:
@@ -36,14 +34,3 @@ def from_templates(
         "most frequent train caption": dict.fromkeys(sorted(captions), most_frequent(train)),
         "captions shuffled between videos": {name: captions[shifted[name]] for name in sorted(captions)},
     }
-
-
-def told_right(captions: Mapping[str, str], scenes: Mapping[str, Scene]) -> dict[str, dict[str, float]]:
-    """How many clips there are of seen and of unseen combinations, and the share of them that `judge` finds right."""
-    shares = {}
-    for half, seen in (("seen", True), ("unseen", False)):
-        judged = [judge(text, scenes[name]) for name, text in captions.items() if scenes[name]["seen"] == seen]
-        if judged:
-            right = {part: sum(clip[part] for clip in judged) / len(judged) for part in judged[0]}
-            shares[half] = {"clips": len(judged), **right}
-    return shares

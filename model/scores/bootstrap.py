@@ -15,7 +15,7 @@ AT_ONCE = 100  # samples, which bounds memory
 _MATCHERS, _ALPHA, _BETA, _GAMMA, _DELTA = np.array([1.0, 0.6, 0.8, 0.6]), 0.85, 0.2, 0.6, 0.75
 
 VideoScores = Mapping[str, Mapping[str, Any]]
-"""What `scoring.Scores.videos` holds: by video id its scores, and under `counts` what BLEU and METEOR are sums of."""
+"""What `metrics.Scores.videos` holds: by video id its scores, and under `counts` what BLEU and METEOR are sums of."""
 
 
 def corpus_scores(videos: VideoScores, draws: np.ndarray) -> np.ndarray:

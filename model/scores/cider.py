@@ -1,4 +1,4 @@
-"""CIDEr-D and n-grams: pycocoevalcap's arithmetic, digit by digit, without doing it again for every caption."""
+"""CIDEr-D: pycocoevalcap's arithmetic, digit by digit, without doing it again for every caption."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 
 import numpy as np
+
+from videocap.model.scores.protocol import Protocol, check_same, tokenized, video_ids
 
 LONGEST, SIGMA = 4, 6.0
 Counts = Mapping[tuple[str, ...], int]
@@ -19,6 +21,26 @@ def ngrams(text: str) -> Counts:
     return Counter(
         chain.from_iterable(zip(*(words[i:] for i in range(n)), strict=False) for n in range(1, LONGEST + 1))
     )
+
+
+class CiderScorer:
+    """CIDEr of one caption a video, again and again against the same references, as validation needs it.
+
+    The references are tokenised and their n-grams counted once.
+    Arguments and errors as in `metrics.score`.
+    """
+
+    def __init__(self, references: Mapping[str, Sequence[str]], protocol: Protocol = "coco") -> None:
+        self._videos = video_ids(references)
+        self._protocol: Protocol = protocol
+        groups = tokenized([references[video] for video in self._videos], protocol)
+        self._consensus = Consensus([[ngrams(text) for text in group] for group in groups])
+
+    def score(self, captions: Mapping[str, str]) -> float:
+        """CIDEr of the corpus, as a fraction; equal to `score(captions, references).corpus["CIDEr"]`."""
+        check_same(captions, self._videos)
+        rows = tokenized([[captions[video]] for video in self._videos], self._protocol)
+        return float(self._consensus.score([ngrams(row[0]) for row in rows])[0])
 
 
 class Consensus:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from videocap.extract.corpus.table import load_json
+from videocap.extract.json_files import load_json
 from videocap.model.config import METRICS
 from videocap.model.scores.bootstrap import VideoScores, intervals, resampled
 

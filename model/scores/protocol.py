@@ -1,35 +1,14 @@
-"""CIDEr alone, equal to pycocoevalcap's, and what all scores share: video ids that agree, and tokens by protocol."""
+"""What all scores share: video ids that agree, and tokens by protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
-from videocap.model.scores.cider import Consensus, ngrams
 from videocap.model.scores.java import clean
 from videocap.model.scores.tokenizer import tokenize
 
 Protocol = Literal["coco", "v2c"]
-
-
-class CiderScorer:
-    """CIDEr of one caption a video, again and again against the same references, as validation needs it.
-
-    The references are tokenised and their n-grams counted once.
-    Arguments and errors as in `scoring.score`.
-    """
-
-    def __init__(self, references: Mapping[str, Sequence[str]], protocol: Protocol = "coco") -> None:
-        self._videos = video_ids(references)
-        self._protocol: Protocol = protocol
-        groups = tokenized([references[video] for video in self._videos], protocol)
-        self._consensus = Consensus([[ngrams(text) for text in group] for group in groups])
-
-    def score(self, captions: Mapping[str, str]) -> float:
-        """CIDEr of the corpus, as a fraction; equal to `score(captions, references).corpus["CIDEr"]`."""
-        check_same(captions, self._videos)
-        rows = tokenized([[captions[video]] for video in self._videos], self._protocol)
-        return float(self._consensus.score([ngrams(row[0]) for row in rows])[0])
 
 
 def video_ids(references: Mapping[str, Sequence[str]]) -> list[str]:
@@ -46,13 +25,13 @@ def video_ids(references: Mapping[str, Sequence[str]]) -> list[str]:
 
 def check_same(captions: Collection[str], videos: Collection[str]) -> None:
     """Raises ValueError unless the captions are of just these videos."""
-    problems = []
+    wrong = []
     if missing := set(videos).difference(captions):
-        problems.append(f"no caption for {_some(missing)}")
+        wrong.append(f"no caption for {_some(missing)}")
     if surplus := set(captions).difference(videos):
-        problems.append(f"no references for {_some(surplus)}")
-    if problems:
-        raise ValueError(f"captions and references are not of the same videos: {'; '.join(problems)}")
+        wrong.append(f"no references for {_some(surplus)}")
+    if wrong:
+        raise ValueError(f"captions and references are not of the same videos: {'; '.join(wrong)}")
 
 
 def _some(videos: Collection[str]) -> str:

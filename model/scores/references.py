@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from videocap.extract.corpus.table import dump_json, load_json
+from videocap.extract.json_files import dump_json, load_json
 from videocap.model.config import ASPECTS
 from videocap.model.scores.paraphrases import write_subset
 from videocap.model.scores.protocol import tokenized

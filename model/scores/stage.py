@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from videocap.extract.corpus.table import dump_json, load_json
+from videocap.extract.json_files import dump_json, load_json
 from videocap.model.config import ASPECTS
-from videocap.model.scores.baselines import from_templates, told_right
+from videocap.model.scores.baselines import from_templates
 from videocap.model.scores.bootstrap import intervals, resampled
+from videocap.model.scores.demo import told_right
 from videocap.model.scores.meteor import Meteor
 from videocap.model.scores.metrics import Scores, score
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from videocap.extract.corpus.table import caption_items
 from videocap.extract.shards import split, store
-from videocap.model.scores.protocol import CiderScorer
+from videocap.model.scores.cider import CiderScorer
 from videocap.model.training.batches import TrainingData
 from videocap.model.training.trainer import TrainingConfig, train
 from videocap.model.vocabulary import Vocabulary
@@ -31,7 +31,7 @@ def make(
     rows_val: Mapping[str, Path],
     vocabulary: Path,
 ) -> None:
-    """Train a captioner, validated by CIDEr under the `coco` protocol; see `training.train`.
+    """Train a captioner, validated by CIDEr under the `coco` protocol; see `trainer.train`.
 
     Args:
         folder: empty, for the model.

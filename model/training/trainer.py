@@ -16,10 +16,12 @@ from tqdm import tqdm
 from videocap.extract.device import resolve
 from videocap.model.captioner import losses
 from videocap.model.captioner.captioner import CAPTION, Captioner, CaptionerConfig
+from videocap.model.captioner.saved import save_model
 from videocap.model.captions.search import caption
 from videocap.model.config import TrainConfig
-from videocap.model.training.batches import Batch, Features, TrainingData, mix
-from videocap.model.training.checkpoints import load_checkpoint, save_checkpoint, save_model
+from videocap.model.frames import Batch, Features
+from videocap.model.training.batches import TrainingData, mix
+from videocap.model.training.checkpoints import load_checkpoint, save_checkpoint
 from videocap.model.vocabulary import Vocabulary
 
 RECENT = 20  # steps whose mean caption loss tells whether training explodes

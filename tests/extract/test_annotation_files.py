@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from sources import msrvtt_file
 
 from videocap.extract.corpus.annotations import clean, read
-from videocap.extract.corpus.left_out import sentence
-from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.source import CorpusError
 
 CAPTIONS = st.sampled_from(["a man runs", "a man jogs", "a dog"])
 TWICE = "captions given more than once, counted once"
@@ -154,7 +153,7 @@ def test_what_is_odd_in_msrvtts_files_is_counted_with_an_example(tmp_path):
     first.write_text(json.dumps(tree))
     assert table([first], "msrvtt") == {"video0": ("train", ("a man", "a man", "a boy"), {})}
     _, found = read([first], "msrvtt")
-    assert [sentence(row) for row in found.rows()] == [
+    assert found.warnings() == [
         "1 captions given more than once, counted once: video0",
         "1 captions left out, of videos that the annotations do not list: video9",
         "1 captions with another's sen_id, kept: video0",

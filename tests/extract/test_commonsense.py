@@ -6,8 +6,8 @@ import pytest
 
 from videocap.extract.corpus.annotations import Entry
 from videocap.extract.corpus.commonsense import add_commonsense
-from videocap.extract.corpus.left_out import Findings
-from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.left_out import LeftOut
+from videocap.extract.corpus.source import CorpusError
 
 CAPTION = {
     "final_caption": ["a", "man", "cooks"],
@@ -19,7 +19,7 @@ CAPTION = {
 
 def test_raw_strings_are_added_once_and_what_is_empty_or_unknown_is_counted(tmp_path):
     (tmp_path / "v2c.json").write_text(json.dumps({"video0": [CAPTION, CAPTION], "video8": [], "video9": [CAPTION]}))
-    entries, found = {"video0": Entry(), "video1": Entry()}, Findings()
+    entries, found = {"video0": Entry(), "video1": Entry()}, LeftOut()
     add_commonsense(entries, tmp_path / "v2c.json", found)
     assert entries["video0"].aspects == {"intention": ["to eat"], "effect": ["gets full"]}
     assert entries["video1"].aspects == {}
@@ -42,6 +42,6 @@ def test_raw_strings_are_added_once_and_what_is_empty_or_unknown_is_counted(tmp_
 def test_another_layout_is_named(tmp_path, tree, says):
     (tmp_path / "v2c.json").write_text(tree if isinstance(tree, str) else json.dumps(tree))
     with pytest.raises(CorpusError) as error:
-        add_commonsense({"video0": Entry()}, tmp_path / "v2c.json", Findings())
+        add_commonsense({"video0": Entry()}, tmp_path / "v2c.json", LeftOut())
     assert says in str(error.value)
     assert "v2c.json" in str(error.value)

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from test_shards import write_some
 
-from videocap.extract.shards.shard import DATASETS, DamagedShard, Shard, content_digest
+from videocap.extract.shards.format import DATASETS, content_digest
+from videocap.extract.shards.shard import DamagedShard, Shard
 
 HOSTILE: dict[str, tuple[str, Callable[[Path], None]]] = {}
 

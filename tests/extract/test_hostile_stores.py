@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from test_shards import SPEC, sha, some_items, some_rows, write_some
 
 from videocap import open_store
-from videocap.extract.shards import shard, writer
+from videocap.extract.shards import structure, writer
 from videocap.extract.shards.shard import DamagedShard
 from videocap.pipeline.stores.store import Store
 
@@ -96,7 +96,7 @@ def test_what_claims_terabytes_takes_little_memory(tmp_path):
 def test_what_is_written_is_within_the_limits_or_refused(tmp_path, monkeypatch):
     for name, reason in (("MOST_ROW", "a row claims"), ("MOST_TABLES", "claim"), ("MOST_BESIDE", "of no dataset")):
         with monkeypatch.context() as patch:
-            patch.setattr(shard, name, 10)
+            patch.setattr(structure, name, 10)
             with pytest.raises(DamagedShard, match=reason):
                 write_some(tmp_path / "s.h5")
         assert not list(tmp_path.iterdir())

@@ -65,7 +65,7 @@ def test_a_frame_that_would_grow_enormous_is_refused():
 
 def test_decoding_needs_no_torch():
     code = (
-        "import sys, extract.video.frames, extract.video.resize; "
+        "import sys, videocap.extract.video.frames, videocap.extract.video.resize; "
         "print(*{'torch', 'h5py', 'clip', 'av'} & set(sys.modules))"
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

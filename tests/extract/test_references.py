@@ -6,7 +6,7 @@ import pytest
 from sources import msrvtt_file
 
 from videocap.extract.corpus.scored_files import load_captions, load_references
-from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.source import CorpusError
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_lists_of_ids_replace_the_splits_of_annotations(tmp_path):
     rows = [(name, "x", number) for number, name in enumerate("abcd")] + [("a", "", 9), ("nobody", "y", 10)]
     file = msrvtt_file(tmp_path / "info.json", splits, rows)
     (tmp_path / "JSFUSION_test.csv").write_text("key,video_id\nr0,a\nr1,c\n")
-    references, notes = load_references(file, ["a"], [tmp_path / "JSFUSION_test.csv"])
+    references, warnings = load_references(file, ["a"], [tmp_path / "JSFUSION_test.csv"])
     assert references == {"a": ["x"], "c": ["x"]}
-    assert notes == [
+    assert warnings == [
         "1 captions left out, of videos that the annotations do not list: nobody",
         "1 empty captions left out: a",
     ]

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videocap.extract.shards import shard as shards
-from videocap.extract.shards.shard import DamagedShard, Shard, content_digest, read
+from videocap.extract.shards import format as shard_format
+from videocap.extract.shards.format import content_digest
+from videocap.extract.shards.shard import DamagedShard, Shard, read
 from videocap.extract.shards.writer import write
 
 SPEC = {"encoder": "ViT-B/16", "frames": 20}
@@ -117,7 +118,7 @@ def test_neither_file_nor_digest_depends_on_the_pieces(tmp_path_factory, sizes, 
     arguments |= {"times": [np.full(size, np.nan) for size in sizes], "spec": SPEC, "key": "k"}
     write(folder / "large.h5", **arguments)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "PIECE", piece)
+        patch.setattr(shard_format, "PIECE", piece)
         info = write(folder / "small.h5", **arguments)
         with Shard(folder / "small.h5") as shard, h5py.File(shard.path) as file:
             shard.check()
@@ -155,7 +156,7 @@ print(peak() - before)
 
 
 def test_any_flipped_byte_of_the_data_is_noticed(tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "PIECE", 32)
+    monkeypatch.setattr(shard_format, "PIECE", 32)
     path = tmp_path / "s.h5"
     write_some(path)
     good = path.read_bytes()
@@ -290,7 +291,7 @@ def test_a_file_that_exists_is_left_alone(tmp_path):
 
 
 def test_shards_need_no_torch():
-    code = "import sys, extract.shards.shard; print('torch' in sys.modules)"
+    code = "import sys, videocap.extract.shards.shard; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from videocap.extract.corpus.left_out import Findings, sentence
+from videocap.extract.corpus.left_out import LeftOut
+from videocap.extract.corpus.source import CorpusError
 from videocap.extract.corpus.splits import assign, carve, draw, draw_split
-from videocap.extract.corpus.table import CorpusError
 
 
 @dataclass
@@ -29,9 +29,9 @@ def listed(folder: Path, **lists: str) -> list[Path]:
 
 def assigned(names: list[str], paths: list[Path]) -> tuple[dict[str, str | None], list[str]]:
     """The splits of the videos that stay, and what was found."""
-    entries, found = {name: Entry() for name in names}, Findings()
+    entries, found = {name: Entry() for name in names}, LeftOut()
     left_out = assign(entries, paths, found)
-    return {n: e.split for n, e in entries.items() if n not in left_out}, [sentence(row) for row in found.rows()]
+    return {n: e.split for n, e in entries.items() if n not in left_out}, found.warnings()
 
 
 def test_lists_decide_and_what_is_in_none_is_left_out(tmp_path):

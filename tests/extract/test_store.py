@@ -374,7 +374,7 @@ def test_a_dataset_names_what_the_store_has_not(store):
 
 
 def test_extract_itself_needs_neither_hdf5_nor_torch():
-    code = "import sys, extract, extract.config; print({'h5py', 'numpy', 'torch'} & set(sys.modules))"
+    code = "import sys, videocap.extract, videocap.extract.config; print({'h5py', 'numpy', 'torch'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
-    code = "import sys, extract.shards.store; print('torch' in sys.modules)"
+    code = "import sys, videocap.extract.shards.store; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

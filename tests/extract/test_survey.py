@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from videocap.extract.corpus import survey as module
+from videocap.extract.corpus.source import CorpusError
 from videocap.extract.corpus.survey import survey
-from videocap.extract.corpus.table import CorpusError
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -36,7 +36,7 @@ def test_the_file_that_fits_the_videos_best_is_taken_and_the_others_are_named(tm
     found = survey(tmp_path)
     assert (found.videos, found.files, found.annotations) == (tmp_path, 4, (best,))
     assert found.kept["train"] == {"videos": 3, "captions": 4}
-    assert found.notes[:2] == [
+    assert found.warnings[:2] == [
         "1 captions left out, of videos without a file or split: film",
         "1 videos have no caption: d.mp4",
     ]
@@ -90,8 +90,8 @@ def test_a_name_that_two_files_have_is_told(tmp_path):
     captions(tmp_path / "captions.csv", "x", "y")
     found = survey(tmp_path)
     assert found.videos == tmp_path / "sub"
-    assert f"1 videos in other folders than {tmp_path / 'sub'} are left out (" in found.notes[-1]
-    assert "captions.csv: video 'x' could be any of sub/x.mkv, x.mp4: write its path" in found.notes[-1]
+    assert f"1 videos in other folders than {tmp_path / 'sub'} are left out (" in found.warnings[-1]
+    assert "captions.csv: video 'x' could be any of sub/x.mkv, x.mp4: write its path" in found.warnings[-1]
     touch(tmp_path, "sub/x.mp4")
     assert "captions.csv: video 'x' could be any of" in survey(tmp_path).missing[0]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from videocap.extract.corpus.table import CorpusError
+from videocap.extract.corpus.source import CorpusError
 from videocap.extract.corpus.video_files import find_videos, match, match_features, odd_videos
 
 

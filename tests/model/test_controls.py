@@ -1,8 +1,8 @@
 """Controls: what stands beside the model, and what is told right, counted by hand."""
 
 from videocap.model.config import METRICS
-from videocap.model.report.stage import score_table
-from videocap.model.scores import baselines
+from videocap.model.report.text import score_table
+from videocap.model.scores import demo
 
 SCENES = {
     "a": {"colour": "red", "shape": "ball", "events": ["jump"], "seen": True},
@@ -21,16 +21,14 @@ CAPTIONS = {
 
 
 def test_what_is_told_right_is_a_share_of_each_half():
-    shares = baselines.told_right(CAPTIONS, SCENES)
+    shares = demo.told_right(CAPTIONS, SCENES)
     assert shares["seen"] == {"clips": 4, "actor": 0.75, "events": 0.75, "order": 0.5, "all": 0.25}
     assert shares["unseen"] == {"clips": 1, "actor": 1.0, "events": 1.0, "order": 1.0, "all": 1.0}
-    assert list(baselines.told_right(CAPTIONS, {name: SCENES[name] for name in "abcd"} | {"e": SCENES["a"]})) == [
-        "seen"
-    ]
+    assert list(demo.told_right(CAPTIONS, {name: SCENES[name] for name in "abcd"} | {"e": SCENES["a"]})) == ["seen"]
 
 
 def test_the_table_shows_the_halves_there_are():
-    row = dict.fromkeys(METRICS, 0.5) | {"told_right": baselines.told_right(CAPTIONS, SCENES)}
+    row = dict.fromkeys(METRICS, 0.5) | {"told_right": demo.told_right(CAPTIONS, SCENES)}
     spread = {"interval": {metric: [0.4, 0.6] for metric in METRICS}, "aspects": {}}
     scores = {
         "split": "test",

@@ -7,7 +7,7 @@ import pytest
 from test_controls import CAPTIONS, SCENES
 
 from videocap.model.config import METRICS, ScoreConfig
-from videocap.model.scores import baselines, references, stage
+from videocap.model.scores import demo, references, stage
 from videocap.model.scores.metrics import score
 
 
@@ -49,7 +49,7 @@ def test_trained_controls_are_scored_beside_the_model(results, tmp_path):
     scores, videos = found["scores"], found["video_scores"]
     beside = scores["controls"]["trained: no distillation"]
     assert scores["BLEU-1"] > 0.99 > beside["BLEU-1"]
-    assert scores["told_right"] == baselines.told_right(CAPTIONS, SCENES)
+    assert scores["told_right"] == demo.told_right(CAPTIONS, SCENES)
     assert beside["told_right"]["seen"] == {"clips": 4, "actor": 0.25, "events": 0.25, "order": 0.25, "all": 0.25}
     assert scores["aspects"] == {}
     assert sorted(videos["caption"]) == sorted(CAPTIONS)

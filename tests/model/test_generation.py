@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import D_IN, D_TEXT, config, features, videos, vocabulary
 
-from videocap.extract.corpus.table import dump_json, load_json
+from videocap.extract.json_files import dump_json, load_json
 from videocap.extract.shards.exchange import write_shard
+from videocap.model.captioner import saved
 from videocap.model.captioner.captioner import Captioner
 from videocap.model.captions import stage as captioning
 from videocap.model.captions.search import caption, search
 from videocap.model.config import GenerateConfig
-from videocap.model.training import checkpoints
 from videocap.model.vocabulary import EOS, PAD, SOS, UNK, tokenize
 
 
@@ -203,7 +203,7 @@ def test_the_stage_writes_what_its_options_ask_for(tmp_path, options):
     of, given_features = videos(16), features(16)
     words, sections = vocabulary(of), config(("effect",), max_tokens=5)
     model = make(1, len(words)).float()
-    checkpoints.save_model(tmp_path, sections, model.state_dict(), words, d_in=D_IN, d_text=D_TEXT)
+    saved.save_model(tmp_path, sections, model.state_dict(), words, d_in=D_IN, d_text=D_TEXT)
     items = [(video.id, f"{index:064x}") for index, video in enumerate(of)]
     rows = np.split(given_features.values, given_features.offsets[1:-1])
     write_shard(tmp_path / "shard.h5", "key", {}, items, rows)

@@ -14,7 +14,8 @@ from PIL import Image
 from videos import synthetic
 
 from videocap.extract.config import DecodeConfig, EncoderConfig
-from videocap.model.report import curves, stage, strips
+from videocap.model.config import METRICS
+from videocap.model.report import curves, page, stage, strips
 from videocap.pipeline.digests import file_digest
 from videocap.tasks import CONFIGS
 
@@ -43,9 +44,9 @@ PAPER = CONFIGS / "ablations" / "table1.toml"
 
 
 @pytest.fixture
-def results(tmp_path):
-    scores = {"split": "test", "videos": 1, "protocol": "coco", "controls": {}} | dict.fromkeys(stage.METRICS, 0.5)
-    scores |= {"interval": {metric: [0.4, 0.6] for metric in stage.METRICS}, "aspects": {}}
+def inputs(tmp_path):
+    scores = {"split": "test", "videos": 1, "protocol": "coco", "controls": {}} | dict.fromkeys(METRICS, 0.5)
+    scores |= {"interval": {metric: [0.4, 0.6] for metric in METRICS}, "aspects": {}}
     inputs = {
         "scores": ("scores.json", json.dumps(scores)),
         "video_scores": ("video_scores.json", json.dumps({"caption": {"a.mp4": {"CIDEr": 1.25}}})),
@@ -57,15 +58,22 @@ def results(tmp_path):
     }
     for name, text in inputs.values():
         (tmp_path / name).write_text(text)
-    made = tmp_path / "made"
-    made.mkdir()
     files = {key: tmp_path / name for key, (name, _) in inputs.items()}
     (tmp_path / "videos").mkdir()
     clip = synthetic(tmp_path / "videos" / "a.mp4", "-pix_fmt yuv420p")
     (tmp_path / "table.json").write_text(json.dumps([["a.mp4", file_digest(clip)]]))
     shown = {"videos": clip.parent, "sampling": SimpleNamespace(decode=DecodeConfig(), encoder=EncoderConfig())}
-    config = SimpleNamespace(data=SimpleNamespace(kind="folder"))
-    stage.make(made, config, failures=[], table=tmp_path / "table.json", paper=PAPER, **shown, **files)
+    return {"failures": [], "table": tmp_path / "table.json", "paper": PAPER, **shown, **files}
+
+
+@pytest.fixture
+def results(tmp_path, inputs):
+    return report(tmp_path / "made", inputs)
+
+
+def report(made, inputs):
+    made.mkdir()
+    stage.make(made, SimpleNamespace(data=SimpleNamespace(kind="folder")), **inputs)
     return made
 
 
@@ -84,6 +92,25 @@ def test_the_page_asks_for_no_other_file(results):
     assert [source[:23] for source in sources if source] == ["data:image/jpeg;base64,"]
     assert "url(" not in text
     assert "@import" not in text
+
+
+def test_a_file_that_the_report_does_not_know_lies_beside_the_others_and_is_linked(tmp_path, inputs, results):
+    (tmp_path / "words & more.json").write_text("{}")
+    made = report(tmp_path / "with", inputs | {"words": tmp_path / "words & more.json"})
+    assert (made / "words & more.json").read_text() == "{}"
+    text = (made / "report.html").read_text()
+    assert '<li><a href="words%20%26%20more.json">words &amp; more.json</a></li>' in text
+    assert "<h2>Further results" not in (results / "report.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["scores.json", "report.html"])
+def test_a_file_with_the_name_of_another_is_refused_and_nothing_is_written_over(tmp_path, inputs, name):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / name).write_text("mine")
+    known = inputs["scores"].read_text()
+    with pytest.raises(ValueError, match=f"has a {name} already: let the file of words"):
+        report(tmp_path / "with", inputs | {"words": tmp_path / "other" / name})
+    assert (inputs["scores"].read_text(), (tmp_path / "other" / name).read_text()) == (known, "mine")
 
 
 def test_the_papers_figures_are_marked_as_the_papers(results):
@@ -115,13 +142,13 @@ def test_a_caption_stands_with_its_score_and_references(results):
 def test_the_best_the_middle_and_the_worst_are_shown(count):
     captions = [{"video_id": f"video{number:02}", "caption": "c"} for number in range(count)]
     scores = {f"video{number:02}": {"CIDEr": number / 10} for number in range(count)}
-    found = stage.examples(captions, scores)
+    found = page.examples(captions, scores)
     best, middle, worst = ([round(10 * item["CIDEr"]) for item in items] for items in found.values())
     ranked = sorted(range(count), reverse=True)
-    assert best == ranked[: stage.EXAMPLES]
-    assert worst == sorted(set(ranked) - set(best))[: stage.EXAMPLES]
+    assert best == ranked[: page.EXAMPLES]
+    assert worst == sorted(set(ranked) - set(best))[: page.EXAMPLES]
     shown = best + middle + worst
-    assert len(shown) == len(set(shown)) == min(count, 3 * stage.EXAMPLES)
+    assert len(shown) == len(set(shown)) == min(count, 3 * page.EXAMPLES)
     if count == 30:
         assert middle == [16, 15, 14, 13]
 

@@ -19,10 +19,10 @@ from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
 from videocap.model.config import METRICS
 from videocap.model.scores import java
+from videocap.model.scores.cider import CiderScorer
 from videocap.model.scores.java import JavaError
 from videocap.model.scores.meteor import JAR, PARAPHRASES, Meteor
 from videocap.model.scores.metrics import score
-from videocap.model.scores.protocol import CiderScorer
 from videocap.model.scores.tokenizer import tokenize
 
 BREAKS = ["\r", "\n", "\r\n", *"\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029\x00\x1b\t", "\ud83d"]

@@ -15,9 +15,10 @@ import torch
 from safetensors.torch import load_file
 from small import D_IN, config, features, training_data, videos, vocabulary
 
+from videocap.model.captioner.saved import load
 from videocap.model.captions.search import caption
 from videocap.model.config import ASPECTS, TrainConfig
-from videocap.model.training.checkpoints import load, load_checkpoint
+from videocap.model.training.checkpoints import load_checkpoint
 from videocap.model.training.trainer import Trainer, TrainingDiverged, learning_rate, make_optimizer, train
 from videocap.model.vocabulary import PAD
 

@@ -1,0 +1,70 @@
+"""Frame features in memory, and the batches that are made of them: what the captioner is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Features(Protocol):
+    """Frame features of N videos: video i's are rows `offsets[i]:offsets[i + 1]` of `values`."""
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B videos with a caption each."""
+
+    frames: Tensor
+    """(B, N, d_v) float16, padded behind each video's own frames."""
+    mask: Tensor
+    """(B, N) bool, True at real frames."""
+    tokens: Tensor
+    """(B, T) int64, the captions between sos and eos, then PAD."""
+    text: Tensor
+    """(B, d_text) float32, T_CLIP of the captions (eq. 5)."""
+    aspects: dict[str, Tensor]
+    """By aspect (B, T_a) int64; the row of a video without that aspect is PAD throughout, which masks its loss."""
+
+
+class FrameTable:
+    """Packed frame features, from which padded batches are made by indexing.
+
+    Args:
+        features: of N videos.
+        ids: N video ids, for messages.
+
+    Raises:
+        ValueError: if ids and features differ in number, or a video has no frames.
+    """
+
+    def __init__(self, features: Features, ids: Sequence[str]) -> None:
+        offsets = np.asarray(features.offsets, dtype=np.int64)
+        if len(offsets) != len(ids) + 1:
+            raise ValueError(f"there are features of {len(offsets) - 1} videos, but {len(ids)} videos")
+        lengths = np.diff(offsets)
+        if len(ids) and lengths.min() < 1:
+            raise ValueError(f"video {ids[int(lengths.argmin())]!r} has no frame features: leave it out")
+        values = np.require(features.values, requirements=["C", "W"])  # torch refuses what is read-only
+        self.values = torch.from_numpy(values)
+        self.first = torch.from_numpy(offsets[:-1])
+        self.lengths = torch.from_numpy(lengths)
+
+    def to(self, device: torch.device | str) -> FrameTable:
+        """Move the table to `device`."""
+        self.values, self.first, self.lengths = (t.to(device) for t in (self.values, self.first, self.lengths))
+        return self
+
+    def __call__(self, videos: Tensor) -> tuple[Tensor, Tensor]:
+        """Frames (B, N, d_v) and mask (B, N) of `videos` (B,); N is the longest of them."""
+        lengths = self.lengths[videos, None]  # (B, 1)
+        place = torch.arange(int(lengths.max()), device=videos.device)
+        mask = place < lengths  # (B, N)
+        return self.values[self.first[videos, None] + torch.minimum(place, lengths - 1)], mask

@@ -1,0 +1,37 @@
+"""The scores as text for the terminal, and the rows that the page has, too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from videocap.model.config import METRICS
+
+PARTS = ("actor", "events", "order", "all")  # of what a caption of the demo tells right
+
+
+def score_rows(scores: Mapping) -> list[tuple[str, Mapping[str, float]]]:
+    """Rows of scores with their labels: the model's, their interval, the aspects', the controls'."""
+    low, high = ({metric: of[end] for metric, of in scores["interval"].items()} for end in (0, 1))
+    aspects = [(f"{aspect} ({of['videos']} videos)", of) for aspect, of in scores["aspects"].items()]
+    return [("model", scores), ("  from", low), ("  to", high), *aspects, *scores["controls"].items()]
+
+
+def told_rows(scores: Mapping) -> list[tuple[str, Mapping]]:
+    """Rows of what is told right of the demo's clips: the model's, the controls'."""
+    return [("model", scores), *scores["controls"].items()]
+
+
+def score_table(scores: Mapping) -> str:
+    """The scores as plain text, with all that stands beside them."""
+    lines = [f"{scores['split']} split, {scores['videos']} videos, protocol {scores['protocol']}"]
+    lines.append(f"{'':<34}" + "".join(f"{metric:>9}" for metric in METRICS))
+    for label, row in score_rows(scores):
+        lines.append(f"{label:<34}" + "".join(f"{row[metric]:>9.3f}" for metric in METRICS))
+    if halves := scores.get("told_right"):
+        titles = "".join(f"  {half} ({of['clips']} clips)".ljust(2 + 8 * len(PARTS)) for half, of in halves.items())
+        lines += ["", f"{'share told right':<34}{titles}".rstrip()]
+        lines.append(f"{'':<34}" + "".join("  " + "".join(f"{part:>8}" for part in PARTS) for _ in halves))
+        for label, row in told_rows(scores):
+            shares = ("  " + "".join(f"{of[part]:>8.2f}" for part in PARTS) for of in row["told_right"].values())
+            lines.append(f"{label:<34}" + "".join(shares))
+    return "\n".join(lines)
