@@ -11,16 +11,17 @@ is several experiments at once.
 A stage says which function `makes` its result, what that `reads` of the config, and what it `needs` of other stages.
 This file is imported where nothing may load torch: the functions' modules are imported when they run.
 """
+# long: the whole graph in one file is what people look for here
 
-from html import escape
 from pathlib import Path
 from typing import ClassVar
 
 import luigi
 
 from videocap.extract import config as extract_config
+from videocap.extract.config import MODELS
 from videocap.model import config as model_config
-from videocap.pipeline.config import ConfigError, compose, parse_override
+from videocap.pipeline.config import ConfigError, compose
 from videocap.pipeline.run import luigi_patches
 from videocap.pipeline.run.root import Root, WholeNumber
 from videocap.pipeline.run.sweep import Sweep
@@ -117,11 +118,7 @@ class EncoderSpec(Spec):
 
     def sources(self) -> dict[str, Path | str]:
         name = self.field(self.weights_field)
-        return (
-            {}
-            if name == "toyclip"
-            else {"weights": extract_config.MODELS[name][0] if name in extract_config.MODELS else Path(name)}
-        )
+        return {} if name == "toyclip" else {"weights": MODELS[name][0] if name in MODELS else Path(name)}
 
     def inputs(self) -> dict:
         inputs = super().inputs()
@@ -280,12 +277,17 @@ class Report(Stage):
         return {"paper": CONFIGS / "ablations" / "table1.toml"}
 
     def needs(self) -> dict[str, Need]:
-        results = {name: (Score, f"{name}.json") for name in ("scores", "video_scores")}
-        results |= {"captions": (Caption, "captions.json")}
-        results |= {"references": (Corpus, f"captions.{self.config.score.split}.json")}
-        results |= {"table": (Corpus, f"videos.{self.config.score.split}.json")}
-        results |= {"counts": (Corpus, "counts.json")}
-        return {**results, "model": (Train, "model.safetensors"), "curves": (Train, "curves.csv")}
+        split = self.config.score.split
+        return {
+            "scores": (Score, "scores.json"),
+            "video_scores": (Score, "video_scores.json"),
+            "captions": (Caption, "captions.json"),
+            "references": (Corpus, f"captions.{split}.json"),
+            "table": (Corpus, f"videos.{split}.json"),
+            "counts": (Corpus, "counts.json"),
+            "model": (Train, "model.safetensors"),
+            "curves": (Train, "curves.csv"),
+        }
 
     def inputs(self) -> dict:
         # not in needs(): which videos failed is in the keys of what was made without them, and neither to name them
@@ -307,15 +309,9 @@ class Pipeline(Root):
     config = luigi.Parameter(default=str(DEFAULT_CONFIG), description="the experiment's config file")
 
     def pages(self, payload: Path) -> dict[str, str]:
-        """The report, with what is this experiment's own: others may have the same results under another name."""
-        from videocap.pipeline.how_made import section
+        from videocap.pipeline import how_made
 
-        page = (payload / "report.html").read_text(encoding="utf-8")
-        trained = Train.of(self.experiment).product.manifest()
-        versions = trained["provenance"].get("versions", {}) if trained else {}
-        for mark, text in (("name", escape(self.name)), ("made", section(self.experiment, versions))):
-            page = page.replace(f"<!-- {mark} -->", text, 1)
-        return {"report.html": page}
+        return {"report.html": how_made.page(self.experiment, payload / "report.html", Train.of(self.experiment))}
 
     def results(self) -> str:
         from videocap.extract.json_files import load_json
@@ -330,49 +326,31 @@ class Table(Sweep):
     Each row is an experiment, with one or several seeds; its files show our figures beside the paper's.
     """
 
-    root, common, suffixes = Pipeline, "score.controls=[]", (".md", ".csv")
+    root, common, seed_field, suffixes = Pipeline, "score.controls=[]", "train.seed", (".md", ".csv")
     config = luigi.Parameter(default=str(DEFAULT_CONFIG), description="the config file that its rows change")
     number = WholeNumber(default=0, description="of the table in the paper: 1 to 5")
-    seeds = WholeNumber(default=1, description="trainings a row, each with a seed of its own")
-
-    @property
-    def table(self):
-        from videocap.model.report.tables import Table as Rows
-
-        try:
-            return Rows.read(CONFIGS / "ablations" / f"table{self.number}.toml")
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
 
     def title(self) -> str:
         return f"table{self.number}"
 
-    def file_name(self) -> str:
-        return f"{self.name}-seeds{self.seeds}"
+    @property
+    def paper(self):
+        from videocap.model.report.tables import Table as Rows
 
-    def changes(self, base: Config) -> dict[str, str]:
-        if self.number not in range(1, 6) or self.seeds < 1:
-            raise ConfigError(f"--number is 1 to 5 and --seeds 1 or more, not {self.number} and {self.seeds}")
-        rows = {row.name: row.override(base.encoder.weights == "toyclip") for row in self.table.rows if row.name}
-        given, same = parse_override(self.override), parse_override(self.common)
-        fixed = parse_override(" ".join(rows.values())) | {
-            key: value for key, value in same.items() if given.get(key) != value
-        }
-        if clash := ", ".join(sorted(fixed.keys() & given.keys())):
-            raise ConfigError(f"--override: {clash}: table {self.number} sets that itself; leave it out")
-        return {
-            f"{name}-seed{seed}": f"{override} train.seed={seed}"
-            for name, override in rows.items()
-            for seed in range(base.train.seed, base.train.seed + self.seeds)
-        }
+        return Rows.read(CONFIGS / "ablations" / f"table{self.number}.toml")
+
+    def rows(self, base: Config) -> dict[str, str]:
+        if self.number not in range(1, 6):
+            raise ConfigError(f"--number is 1 to 5, not {self.number}")
+        return {row.name: row.override(base.encoder.weights == "toyclip") for row in self.paper.rows if row.name}
 
     def texts(self, done: dict[str, Root]) -> dict[str, str]:
         from videocap.extract.json_files import load_json
         from videocap.model.report.tables import as_csv, markdown
 
-        found: dict[str, list[dict]] = {}
-        for name, root in done.items():
-            scores = load_json(root.last.product.payload() / "scores.json")
-            found.setdefault(name.rpartition("-seed")[0], []).append(scores)
+        scores = {
+            row: [load_json(root.last.product.payload() / "scores.json") for root in roots]
+            for row, roots in self.done_rows(done).items()
+        }
         data = self.experiments[0].config.data.kind + (f", with {self.override}" if self.override else "")
-        return {".md": markdown(self.table, found, data), ".csv": as_csv(self.table, found)}
+        return {".md": markdown(self.paper, scores, data), ".csv": as_csv(self.paper, scores)}

@@ -25,7 +25,7 @@ from videocap.extract.shards import writer
 from videocap.extract.shards.checks import check_arrived
 from videocap.pipeline.config import load
 from videocap.pipeline.sharing import push_pull
-from videocap.pipeline.sharing.places import Folder
+from videocap.pipeline.sharing.folder import Folder
 from videocap.pipeline.stages.experiment import Experiment
 from videocap.pipeline.stores.store import Store
 

@@ -6,12 +6,28 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from videocap.pipeline.stages.declared import Declared
 from videocap.pipeline.stages.experiment import Experiment
 
 BOX, GAP = (175, 28), (16, 24)  # width and height of a stage in the picture, and of what is between stages
+
+
+def page(experiment: Experiment, report: Path, trained: Declared) -> str:
+    """A report's page with what is one experiment's own: others may have the same results under another name.
+
+    Args:
+        report: the page, which has marks for it.
+        trained: the stage of whose result the versions are told.
+    """
+    text, manifest = report.read_text(encoding="utf-8"), trained.product.manifest()
+    versions = manifest["provenance"].get("versions", {}) if manifest else {}
+    own = {"name": escape(experiment.config.experiment.name), "made": section(experiment, versions)}
+    for mark, part in own.items():
+        text = text.replace(f"<!-- {mark} -->", part, 1)
+    return text
 
 
 def section(experiment: Experiment, versions: Mapping[str, str]) -> str:

@@ -1,6 +1,10 @@
-"""Imports run one way: videocap… → tasks → its config and table → pipeline, extract, model; model → extract."""
+"""Rules of the house that a machine can hold: imports run one way, at every level, and files stay small.
+
+videocap/ → tasks.py → pipeline/, extract/, model/; model/ → extract/; inside of these as LAYERS says.
+"""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -18,6 +22,15 @@ MAY_IMPORT = {
 }
 # What lies in a package, each row above those that it may import from.
 LAYERS = {
+    "pipeline": (
+        "functions same_results",
+        "config digests versions words",
+        "view artifacts",
+        "stores",
+        "stages",
+        "sharing run",
+        "status how_made garbage recompute",
+    ),
     "extract": ("paths device json_files", "config", "corpus", "video encoders shards", "toy features"),
     "model": ("config vocabulary frames", "captioner scores report", "captions", "training"),
 }
@@ -83,6 +96,32 @@ def test_folders_re_export_nothing_which_would_put_a_whole_folder_into_keys(pack
     for path in (ROOT / package).rglob("__init__.py"):
         (docstring,) = ast.parse(path.read_text()).body
         assert isinstance(docstring, ast.Expr)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_is_long_unless_it_says_why(path):
+    """A longer one has a comment that begins with "long: " and gives the reason."""
+    text = path.read_text()
+    assert len(text.splitlines()) <= 300 or re.search(r"^# long: \w+ \w+ ", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if "pipeline" in path.parts], ids=lambda path: path.stem)
+def test_no_class_of_the_pipeline_has_many_roles(path):
+    classes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
+    methods = {one.name: sum(isinstance(part, ast.FunctionDef) for part in one.body) for one in classes}
+    assert not {name: count for name, count in methods.items() if count > 20}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nobody_asks_of_what_kind_a_stage_is(path):
+    kinds = {"Stage", "Spec", "Pack", "Gather", "Declared", "ImportedSpec", "Result", "Shards", "Gathered"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("isinstance", "issubclass")
+        ):
+            assert not kinds & {one.id for one in ast.walk(node.args[1]) if isinstance(one, ast.Name)}
 
 
 def test_a_fork_of_a_process_that_has_imported_all_stages_computes():

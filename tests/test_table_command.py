@@ -49,14 +49,14 @@ def test_the_rows_of_each_table_are_configs_that_differ(number, tmp_path):
 def test_a_table_that_is_none_is_refused(tmp_path):
     for arguments, says in (
         (("--number", "6"), "--number is 1 to 5"),
-        (("--number", "2", "--seeds", "0"), "--seeds 1 or more"),
+        (("--number", "2", "--seeds", "0"), "--seeds is 1 or more"),
         (("--number", "2", "--override", "train.epoch=never"), "train.epoch: should be 'video' or 'caption'"),
         (("--number", "2", "--override", "encoder.pixels=50"), "encoder.pixels of a multiple of 32"),
         ((), "--number is 1 to 5"),
-        (("--number", "5", "--override", "aspects.use=[]"), "--override: aspects.use: table 5 sets that itself"),
+        (("--number", "5", "--override", "aspects.use=[]"), "--override: aspects.use: table5 sets that itself"),
         (
             ("--number", "3", "--override", "score.controls=['one_frame']"),
-            "--override: score.controls: table 3 sets that itself",
+            "--override: score.controls: table3 sets that itself",
         ),
         (("--number", "4", "--override", "data.kind=msrvtt"), "kind 'msrvtt' needs `annotations`"),
     ):

@@ -25,7 +25,8 @@ from videocap.extract.shards import writer
 from videocap.extract.shards.checks import check_arrived
 from videocap.pipeline.config import load
 from videocap.pipeline.sharing import push_pull
-from videocap.pipeline.sharing.places import Folder, place_of
+from videocap.pipeline.sharing.address import place_of
+from videocap.pipeline.sharing.folder import Folder
 from videocap.pipeline.stages.experiment import Experiment
 from videocap.pipeline.stores.store import Store
 
@@ -325,7 +326,7 @@ def test_a_push_that_is_killed_is_finished_by_the_next(tmp_path):
     shown = team.root / "stores" / store.folder.name
     code = (
         "from pathlib import Path; from shares import *; from videocap.pipeline.sharing.push_pull import push\n"
-        "from videocap.pipeline.sharing.places import *\n"
+        "from videocap.pipeline.sharing.address import place_of\n"
         f"list(push(experiment_in(Path({str(tmp_path / 'alice')!r})), [FRAMES], place_of({str(team)!r})))"
     )
     kills = 0

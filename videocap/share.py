@@ -13,7 +13,9 @@ from rich.filesize import decimal
 from videocap import tasks
 from videocap.extract.shards.checks import check_arrived
 from videocap.pipeline.config import load
-from videocap.pipeline.sharing import places, push_pull
+from videocap.pipeline.sharing import push_pull
+from videocap.pipeline.sharing.address import place_of
+from videocap.pipeline.sharing.place import Place
 from videocap.pipeline.stages.declared import Declared
 from videocap.pipeline.stages.experiment import Experiment
 from videocap.pipeline.words import printable
@@ -32,10 +34,10 @@ def pull(chosen: argparse.Namespace) -> int:
     return _tell(chosen, experiment, push_pull.pull(experiment, chosen.stages, there, check_arrived, chosen.dry_run))
 
 
-def _sides(chosen: argparse.Namespace) -> tuple[Experiment, places.Place]:
+def _sides(chosen: argparse.Namespace) -> tuple[Experiment, Place]:
     """The experiment, whose artifacts are here, and the place."""
     config = load(tasks.Config, Path(chosen.config), chosen.override)
-    return Experiment(config, tasks.Report), places.place_of(chosen.place)
+    return Experiment(config, tasks.Report), place_of(chosen.place)
 
 
 def _tell(chosen: argparse.Namespace, experiment: Experiment, found: Iterator[push_pull.Sent]) -> int:

@@ -10,10 +10,10 @@ from typing import ClassVar
 import luigi
 
 from videocap.pipeline.artifacts import publish
-from videocap.pipeline.config import BaseConfig, ConfigError, load
+from videocap.pipeline.config import BaseConfig, ConfigError, load, parse_override
 from videocap.pipeline.digests import digest
 from videocap.pipeline.run import ending
-from videocap.pipeline.run.root import Root
+from videocap.pipeline.run.root import Root, WholeNumber
 
 
 class Sweep(luigi.Task):
@@ -26,11 +26,14 @@ class Sweep(luigi.Task):
     """The root task of one experiment."""
     common: ClassVar[str] = ""
     """What all experiments change of the config, as an override."""
+    seed_field: ClassVar[str]
+    """The config field that holds a row's seed."""
     suffixes: ClassVar[tuple[str, ...]]
     """Of the files that show what came of the experiments."""
 
     config = luigi.Parameter(description="the config file that the experiments start from")
     override = luigi.Parameter(default="", description='changes in all of them: "train.epochs=3"')
+    seeds = WholeNumber(default=1, description="trainings a row, each with a seed of its own")
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -52,11 +55,35 @@ class Sweep(luigi.Task):
 
     def file_name(self) -> str:
         """What its files are called."""
-        return self.name
+        return f"{self.name}-seeds{self.seeds}"
+
+    def rows(self, base: BaseConfig) -> dict[str, str]:
+        """What differs: what each row is called, and what it changes of the config, as an override."""
+        raise NotImplementedError
 
     def changes(self, base: BaseConfig) -> dict[str, str]:
-        """The experiments: what each is called, and what it changes of the config, as an override."""
-        raise NotImplementedError
+        """The experiments: each row with each seed. Raises ConfigError if a person changes what the rows set."""
+        if self.seeds < 1:
+            raise ConfigError(f"--seeds is 1 or more, not {self.seeds}")
+        rows, given, same = self.rows(base), parse_override(self.override), parse_override(self.common)
+        fixed = parse_override(" ".join(rows.values()))
+        fixed |= {key: value for key, value in same.items() if given.get(key) != value}
+        if clash := ", ".join(sorted(fixed.keys() & given.keys())):
+            raise ConfigError(f"--override: {clash}: {self.title()} sets that itself; leave it out")
+        section, field = self.seed_field.split(".")
+        first = getattr(getattr(base, section), field)
+        return {
+            f"{name}-seed{seed}": f"{override} {self.seed_field}={seed}"
+            for name, override in rows.items()
+            for seed in range(first, first + self.seeds)
+        }
+
+    def done_rows(self, done: dict[str, Root]) -> dict[str, list[Root]]:
+        """The experiments that are done, by row."""
+        found: dict[str, list[Root]] = {}
+        for name, root in done.items():
+            found.setdefault(name.rpartition("-seed")[0], []).append(root)
+        return found
 
     def texts(self, done: dict[str, Root]) -> dict[str, str]:
         """What came of the experiments that are done, by the suffix of the file that shows it."""

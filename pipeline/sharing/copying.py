@@ -17,9 +17,9 @@ from typing import Any
 from rich.filesize import decimal
 from tqdm import tqdm
 
-from videocap.pipeline.sharing.places import Folder, Remote, read_json
+from videocap.pipeline.sharing.folder import Folder
+from videocap.pipeline.sharing.place import Place, read_json
 
-Place = Folder | Remote
 AT_ONCE = 4  # files
 PIECE = 1 << 20  # bytes that are read at once
 

@@ -12,7 +12,7 @@ from typing import Any
 from videocap.pipeline.artifacts import publish
 from videocap.pipeline.digests import digest
 from videocap.pipeline.sharing.copying import DamagedFile, File, Place, at_once, copy_all, manifest_or_reason, reason
-from videocap.pipeline.sharing.places import Folder, read_json
+from videocap.pipeline.sharing.place import read_json
 from videocap.pipeline.stores.store import Index, Store, may_be_manifest
 
 Check = Callable[[Path, dict, dict], list[str]]
@@ -113,7 +113,7 @@ def send_shards(
         return
     source = _StoreAt(place, sent.place, store, listings[0])
     target = _StoreAt(there, sent.place, store, listings[1], needed=source.manifests())
-    cure = CURE_HERE if isinstance(place, Folder) and place.mine else CURE_THERE
+    cure = CURE_HERE if place.mine else CURE_THERE
     sent.problems += [f"{place}/{sent.place}/{name} is left out: {why}; {cure}" for name, why in source.damaged.items()]
     sent.notes += [f"{there}/{sent.place}/{name} does not count: {why}" for name, why in target.damaged.items()]
     index, held, left = target.index(), target.manifests(), source.manifests()

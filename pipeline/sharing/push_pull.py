@@ -14,8 +14,8 @@ from videocap.pipeline import words
 from videocap.pipeline.artifacts.shapes import is_manifest, is_recipe
 from videocap.pipeline.digests import digest
 from videocap.pipeline.sharing.copying import File, Place, copy_all, manifest_or_reason, reason
+from videocap.pipeline.sharing.folder import Folder
 from videocap.pipeline.sharing.merging import CURE_THERE, NAMED, Check, Sent, send_shards
-from videocap.pipeline.sharing.places import Folder
 from videocap.pipeline.stages.declared import Declared
 from videocap.pipeline.stages.experiment import Experiment
 from videocap.pipeline.stages.reasons import differences

@@ -3,7 +3,8 @@
 import pytest
 from shares import add, push, store_in
 
-from videocap.pipeline.sharing.places import Folder, Remote
+from videocap.pipeline.sharing.folder import Folder
+from videocap.pipeline.sharing.remote import Remote
 
 
 @pytest.fixture

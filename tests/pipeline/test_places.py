@@ -13,7 +13,7 @@ from shares import FRAMES, add, experiment_in, push, result_at, store_in
 from videocap import share
 from videocap.extract.shards.checks import check_arrived
 from videocap.pipeline.sharing import push_pull
-from videocap.pipeline.sharing.places import Folder
+from videocap.pipeline.sharing.folder import Folder
 from videocap.pipeline.sharing.push_pull import Sent
 
 

@@ -16,7 +16,8 @@ from shares import FRAMES, add, experiment_in, item, pull, push, rows_in, rows_o
 from videocap.extract.shards import exchange
 from videocap.extract.shards.checks import check_arrived
 from videocap.pipeline.sharing import copying, push_pull
-from videocap.pipeline.sharing.places import Folder, place_of
+from videocap.pipeline.sharing.address import place_of
+from videocap.pipeline.sharing.folder import Folder
 from videocap.pipeline.stores import imported
 from videocap.pipeline.stores.imported import foreign_store
 
