@@ -46,7 +46,7 @@ class Section(BaseModel):
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of imported features
 
 # sha256 of OpenAI's checkpoints as their download addresses give it, and the input size in pixels: with these
-# a key needs neither the download nor torch. tests/extract/test_encoders.py compares them with the clip package.
+# a key needs neither the download nor torch. tests/extract/encoders/test_load.py compares them with the clip package.
 OPENAI_MODELS = {
     "RN50": ("afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762", 224),
     "RN101": ("8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599", 224),

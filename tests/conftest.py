@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 from hypothesis import settings
-from luigi_runs import TINY, Run, luigi
+from runs import ROOT, TINY, Run, luigi
 
 from videocap.model.scores.meteor import Meteor
 
@@ -22,7 +22,7 @@ settings.load_profile("patient")
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real videos, captions and known answers: skip where it is absent, fail under CI."""
-    folder = Path(__file__).parents[1].parent / "shared" / "data"
+    folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         if os.environ.get("CI") == "true":
             pytest.fail(f"the test data is not at {folder}")

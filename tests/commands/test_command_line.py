@@ -1,0 +1,140 @@
+"""The command line beside luigi."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from runs import FOLDER
+
+import videocap
+from videocap import tasks
+from videocap.pipeline.config import load
+from videocap.pipeline.stages.experiment import Experiment
+
+
+def run(*arguments: str, **options) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "videocap", *arguments], capture_output=True, text=True, **options)
+
+
+def test_who_reads_only_the_beginning_breaks_nothing():
+    read, write = os.pipe()
+    os.close(read)  # nobody will read
+    done = subprocess.run(
+        [sys.executable, "-m", "videocap", "status"], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert done.stderr == ""
+    assert done.returncode in (141, 1)  # by us or by rich, whoever wrote last
+
+
+def test_a_stage_that_is_none_is_told_with_those_that_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(tmp_path))
+    assert videocap.main(["why", "Trian"]) == 2
+    assert "this experiment has no stage Trian; it has ToyWorld, Corpus," in capsys.readouterr().err
+
+
+def test_score_gives_the_published_figures(data, tmp_path):
+    folder = data / "scoring" / "nlgeval"
+    lines = {name: (folder / f"{name}.txt").read_text().splitlines() for name in ("hyp", "ref1", "ref2")}
+    captions = [{"video_id": str(i), "caption": caption} for i, caption in enumerate(lines["hyp"])]
+    references = {str(i): list(pair) for i, pair in enumerate(zip(lines["ref1"], lines["ref2"], strict=True))}
+    (tmp_path / "captions.json").write_text(json.dumps(captions))
+    (tmp_path / "references.json").write_text(json.dumps(references))
+    done = run("score", "captions.json", "references.json", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    expected = json.loads((data / "scoring" / "expected.json").read_text())
+    published = expected["nlgeval (published by Maluuba/nlg-eval)"]
+    names = {"CIDEr": "CIDEr", "METEOR": "METEOR", "ROUGE-L": "ROUGE_L", "BLEU-1": "Bleu_1", "BLEU-4": "Bleu_4"}
+    scores = json.loads(done.stdout)
+    assert {name: round(scores[name], 6) for name in names} == {n: published[theirs] for n, theirs in names.items()}
+
+
+@pytest.mark.slow
+def test_score_takes_an_msrvtt_file(data, tmp_path):
+    info = data / "msrvtt" / "videodatainfo_sample.json"
+    first = {s["video_id"]: s["caption"] for s in reversed(json.loads(info.read_text())["sentences"])}
+    captions = [{"video_id": name, "caption": caption} for name, caption in first.items()]
+    (tmp_path / "captions.json").write_text(json.dumps({"version": "VERSION 1.0", "result": captions}))
+    done = run("score", "captions.json", str(info), "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["BLEU-1"] == pytest.approx(1.0)
+
+
+def test_a_test_video_of_msrvtt_that_is_missing_or_surplus_is_named(data, tmp_path, capsys):
+    info = data / "msrvtt" / "videodatainfo_sample.json"
+    names = [video["video_id"] for video in json.loads(info.read_text())["videos"]]
+    file = tmp_path / "captions.json"
+    for captioned, says in (
+        (names[1:], f"no caption for 1 video ({names[0]})"),
+        ([*names, "video3"], "has no references for 1 captioned videos (video3)"),
+    ):
+        file.write_text(json.dumps(dict.fromkeys(captioned, "a man")))
+        assert videocap.main(["score", str(file), str(info)]) == 2
+        assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("captions", "says"),
+    [
+        ('[{"video_id": "b", "caption": "x"}]', "no caption for 1 video (a); no references for 1 video (b)"),
+        ("[{", "captions.json: can't be read as JSON"),
+        ('{"a": ["x"]}', "captions.json: is neither a list of"),
+        ('{"b": "x"}', "no caption for 1 video (a); no references for 1 video (b)"),
+        ('[{"video_id": "a", "caption": "x"}, {"video_id": "a", "caption": "y"}]', "has two captions for a"),
+    ],
+)
+def test_a_wrong_file_is_named(tmp_path, captions, says, capsys):
+    (tmp_path / "captions.json").write_text(captions)
+    (tmp_path / "references.json").write_text('{"a": ["x"]}')
+    status = videocap.main(["score", str(tmp_path / "captions.json"), str(tmp_path / "references.json")])
+    assert status == 2
+    assert says in capsys.readouterr().err
+
+
+def test_of_many_failures_status_names_the_first_and_as_json_all(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(tmp_path / "artifacts"))
+    names = [f"video{number}.mp4" for number in range(100, 200)]
+    (tmp_path / "videos").mkdir()
+    for name in names:
+        (tmp_path / "videos" / name).write_text(name)
+    (tmp_path / "captions.csv").write_text("video,caption\n" + "".join(f"{name},a caption\n" for name in names))
+    (tmp_path / "clip.pt").write_text("weights")
+    (tmp_path / "mine.toml").write_text(FOLDER)
+    experiment = Experiment(load(tasks.Config, tmp_path / "mine.toml"))
+    tasks.Corpus.of(experiment).run()
+    gather = tasks.FrameFeatures.of(experiment)
+    items = sorted(gather.rows.items())
+    failed = [{"id": name, "digest": source, "reason": "is damaged"} for name, source in items[:12]]
+
+    def write(path: Path, key: str) -> dict:
+        path.write_bytes(b"rows")
+        whole = [source for _, source in items[12:]]
+        return {"digests": whole, "failures": failed, "content": "", "provenance": {}}
+
+    gather.spec.store.publish_shard(gather.rows.items(), 3, write, {"how": {}})
+    arguments = ["status", "--config", str(tmp_path / "mine.toml")]
+    for _ in range(2):  # as it is read from manifests, and as it was remembered
+        assert videocap.main(arguments) == 0
+        told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]
+        assert told[0] == "warning: FrameFeatures: video100.mp4: is damaged"
+        assert told[9] == "warning: FrameFeatures: video109.mp4: is damaged"
+        assert "FrameFeatures: 12 videos failed and are left out; `videocap status --json` names them all" in told[10]
+        assert told[10].endswith("--override decode.retry_failed=4")
+        assert len(told) == 11
+    assert videocap.main([*arguments, "--json"]) == 0
+    row = next(row for row in json.loads(capsys.readouterr().out) if row["stage"] == "FrameFeatures")
+    assert row["failures"] == [{**failure, "retry": 3} for failure in failed]
+
+
+def test_status_names_what_is_missing_and_a_wrong_key(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(tmp_path / "artifacts"))
+    assert videocap.main(["status", "--json"]) == 0
+    rows = {row["stage"]: row for row in json.loads(capsys.readouterr().out)}
+    assert {row["state"] for row in rows.values()} == {"missing"}
+    assert rows["ToyWorld"]["will_run"]
+    assert rows["Train"]["may_run"]
+    assert not rows["Train"]["will_run"]
+    assert videocap.main(["status", "--override", "train.lrr=1"]) == 2
+    assert "did you mean train.lr?" in capsys.readouterr().err

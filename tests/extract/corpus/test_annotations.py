@@ -1,0 +1,247 @@
+"""Files of annotations: every layout read alike, files read as one, and mistakes named where they stand."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from annotations import msrvtt_file
+from hypothesis import given
+from hypothesis import strategies as st
+
+from videocap.extract.corpus.annotations import clean, read
+from videocap.extract.corpus.source import CorpusError
+
+CAPTIONS = st.sampled_from(["a man runs", "a man jogs", "a dog"])
+TWICE = "captions given more than once, counted once"
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def table(paths: list[Path], kind: str = "folder") -> dict:
+    entries, _ = read(paths, kind)
+    return {name: (entry.split, entry.captions, entry.aspects) for name, entry in entries.items()}
+
+
+def counts(paths: list[Path], kind: str = "folder") -> dict[str, int]:
+    _, found = read(paths, kind)
+    return {row["what"]: row["count"] for row in found.rows()}
+
+
+def test_rows_say_caption_split_and_aspects_and_all_but_the_caption_is_optional(tmp_path):
+    text = "video,caption,split,effect\na.mp4,a man runs,train,gets tired\na.mp4, a man \t jogs ,train,\n"
+    text += "b.mp4,a cat,,\na.mp4,,,is proud\n"
+    file = written(tmp_path / "captions.csv", text)
+    assert table([file]) == {
+        "a.mp4": ("train", ("a man runs", "a man jogs"), {"effect": ["gets tired", "is proud"]}),
+        "b.mp4": (None, ("a cat",), {}),
+    }
+    assert counts([file]) == {}
+
+
+def test_all_layouts_say_the_same(tmp_path):
+    rows = [("a.mp4", "a man runs"), ("a.mp4", "a man runs"), ("b.mp4", "a cat, asleep")]
+    lines = "".join(json.dumps({"video": name, "caption": text}) + "\n" for name, text in rows)
+    mapping = {"a.mp4": ["a man runs"] * 2, "b.mp4": ["a cat, asleep"]}
+    numbered = {"a.mp4": {"1": "a man runs", "2": "a man runs"}, "b.mp4": {"3": "a cat, asleep"}}
+    files = {
+        "rows.csv": 'video,caption\na.mp4,a man runs\na.mp4,a man runs\nb.mp4,"a cat, asleep"\n',
+        "lines.jsonl": "\ufeff" + lines,
+        "lines.json": lines,
+        "mapping.json": json.dumps(mapping, indent=1),
+        "numbered.json": "\ufeff" + json.dumps(numbered),
+        "tabs.txt": "".join(f"{name}\t{text}\n" for name, text in rows),
+        "blanks.txt": "# MSVD\n#\n\n" + "".join(f"{name} {text}\r\n" for name, text in rows),
+    }
+    tables = {name: table([written(tmp_path / name, text)]) for name, text in files.items()}
+    assert tables["rows.csv"]["a.mp4"] == (None, ("a man runs", "a man runs"), {})
+    assert all(one == tables["rows.csv"] for one in tables.values()), tables
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/"), min_size=1), unique=True))
+def test_any_name_is_read_alike_from_csv_and_json(tmp_path_factory, names):
+    folder = tmp_path_factory.mktemp("names")
+    names = [f"{name}.mp4" for name in names] + ["a.mp4"] * ("a" not in names)
+    rows = io.StringIO()
+    csv.writer(rows).writerows([["video", "caption"], *((name, "x") for name in names)])
+    lines = "\n".join(json.dumps({"video": name, "caption": "x"}) for name in names)
+    files = {"c.csv": rows.getvalue(), "c.jsonl": lines, "c.json": json.dumps({name: ["x"] for name in names})}
+    for name, text in files.items():
+        entries, found = read([written(folder / name, text)], "folder", set(names))
+        assert sorted(entries) == sorted(names)
+        assert found.rows() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "says"),
+    [
+        ("name,caption\na,b", "c.csv", "line 1: no column `video`"),
+        ("video,captions\na.mp4,x", "c.csv", "no column `caption` among video, captions"),
+        ("video,caption,Splitt\na.mp4,x,test", "c.csv", "unknown column `splitt`; did you mean `split`?"),
+        ("video,caption,split\na.mp4,x,trian", "c.csv", "line 2: split 'trian' is none of"),
+        ("video,caption,split\na.mp4,x,train\na.mp4,y,test", "c.csv", "line 3: a.mp4 is in split test here"),
+        ("video,caption\na.mp4,a man, a dog, walks", "c.csv", "line 2: more fields than columns: a text that holds a"),
+        ('video,caption\na.mp4,"a man walks\nb.mp4,a dog', "c.csv", "can't be read: unexpected end of data"),
+        ("video,caption,caption\na.mp4,x,y", "c.csv", "line 1: more than one column `caption`"),
+        ('{"video": "a.mp4"}\n{"video": ', "c.jsonl", "line 2: not JSON"),
+        ('{"video": "a"}\n{"video": "a", "caption": ' + "[" * 99999, "c.jsonl", "line 2: not JSON: maximum recursion"),
+        ('{"video": "a", "caption": ' + "1" * 9999, "c.jsonl", "line 1: not JSON: Exceeds the limit"),
+        ('{"caption": "x"}', "c.jsonl", "line 1: no `video`"),
+        ("[1]", "c.jsonl", "line 1: not a JSON object"),
+        ('{"video": "a.mp4", "caption": ["x", "y"]}', "c.jsonl", "line 1: `caption` must be a text"),
+        ("[1]", "c.json", "is neither {video: [caption, …]} nor"),
+        ('{"a": "x"}', "c.json", "a: neither [caption, …] nor {sentence id: caption}"),
+        ('{"a": [1]}', "c.json", "a: `caption` must be a text"),
+        ('{"a": ["x"], "a": ["y"]}', "c.json", "has 'a' twice"),
+        ('{"videos": [], "sentences": []}', "c.json", 'set data.kind = "msrvtt"'),
+        ("{", "c.json", "can't be read as JSON"),
+    ],
+)
+def test_a_mistake_in_rows_is_named_with_its_place(tmp_path, text, name, says):
+    with pytest.raises(CorpusError) as error:
+        read([written(tmp_path / name, text)], "folder")
+    assert says in str(error.value)
+    assert str(tmp_path / name) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("tree", "says"),
+    [
+        ({"videos": {"train": [1]}}, "not in MSR-VTT's layout"),
+        ({"sentences": []}, "not in MSR-VTT's layout, lacks 'videos'"),
+        ([], "not in MSR-VTT's layout"),
+        ({"videos": [{"split": "test"}], "sentences": []}, "not in MSR-VTT's layout, lacks 'video_id'"),
+        ({"videos": [{"video_id": 7}]}, "videos[0]: video_id must be a text, it is 7"),
+        ({"videos": [{"video_id": "a", "split": "holdout"}]}, "videos[0]: a: split 'holdout' is none of"),
+        ({"videos": [], "sentences": [{"video_id": "a"}]}, "lacks 'caption'"),
+        ({"videos": [], "sentences": [{"video_id": "a", "caption": ["x"]}]}, "sentences[0]: caption must be a text"),
+    ],
+)
+def test_another_layout_than_msrvtts_is_named(tmp_path, tree, says):
+    with pytest.raises(CorpusError) as error:
+        read([written(tmp_path / "info.json", json.dumps(tree))], "msrvtt")
+    assert says in str(error.value)
+    assert "info.json" in str(error.value)
+
+
+def test_both_years_of_msrvtt_say_the_same(tmp_path):
+    splits = {"video0": "train", "video1": "validate", "video2": "test"}
+    captions = [("video0", "a man", 0), ("video1", "a cat", 1), ("video0", "a boy", 2), ("video2", "a dog", 3)]
+    one = msrvtt_file(tmp_path / "videodatainfo.json", splits, captions, licence="none")
+    first = msrvtt_file(tmp_path / "train_val.json", dict(list(splits.items())[:2]), captions[:3])
+    second = msrvtt_file(tmp_path / "test.json", {"video2": "test"}, captions[3:])
+    assert table([first, second], "msrvtt") == table([one], "msrvtt")
+    assert table([one], "msrvtt")["video1"] == ("val", ("a cat",), {})
+    assert counts([first, second], "msrvtt") == {}
+    bare = written(tmp_path / "bare.json", json.dumps({"videos": [{"video_id": "video10000"}]}))
+    assert table([one, bare], "msrvtt")["video10000"] == (None, (), {})
+
+
+def test_what_is_odd_in_msrvtts_files_is_counted_with_an_example(tmp_path):
+    first = msrvtt_file(
+        tmp_path / "first.json",
+        {"video0": "train"},
+        [("video0", "a man", 0), ("video0", "a man", 1), ("video0", " . ", 2), ("video9", "a dog", 3)],
+    )
+    tree = json.loads(first.read_text())
+    tree["videos"] *= 2
+    tree["sentences"] += [tree["sentences"][0], {"video_id": "video0", "caption": "a boy", "sen_id": 1}]
+    first.write_text(json.dumps(tree))
+    assert table([first], "msrvtt") == {"video0": ("train", ("a man", "a man", "a boy"), {})}
+    _, found = read([first], "msrvtt")
+    assert found.warnings() == [
+        "1 captions given more than once, counted once: video0",
+        "1 captions left out, of videos that the annotations do not list: video9",
+        "1 captions with another's sen_id, kept: video0",
+        "1 empty captions left out: video0",
+        "1 videos listed more than once, merged: video0",
+    ]
+
+
+def test_a_sentence_in_two_files_counts_once_and_two_of_one_file_stay_two(tmp_path):
+    ids = {"a": {"1": "a man runs", "2": "a man runs"}, "b": {"3": "a cat"}}
+    numbered = written(tmp_path / "numbered.json", json.dumps(ids))
+    copy = written(tmp_path / "copy.json", json.dumps(ids, indent=1))
+    rows = written(tmp_path / "rows.csv", "video,caption\na,a man runs\na,a man runs\na,a man runs\nb,a cat\nb,a dog\n")
+    again = written(tmp_path / "again.txt", "a a man runs\nb a dog\n")
+    assert table([numbered, copy]) == table([numbered])
+    assert counts([numbered, copy]) == {TWICE: 3, "videos listed more than once, merged": 2}
+    assert {name: sorted(said[1]) for name, said in table([rows, again]).items()} == {
+        "a": ["a man runs"] * 3,
+        "b": ["a cat", "a dog"],
+    }
+    both = table([numbered, rows])
+    assert both["a"][1] == ("a man runs",) * 3
+    assert sorted(both["b"][1]) == ["a cat", "a dog"]
+
+
+def test_a_video_may_be_named_without_a_caption_and_an_empty_one_is_counted(tmp_path):
+    file = written(tmp_path / "c.json", json.dumps({"a": [], "b": ["x", "", None, "?!"]}))
+    assert table([file]) == {"a": (None, (), {}), "b": (None, ("x",), {})}
+    assert counts([file]) == {"empty captions left out": 3}
+
+
+def test_a_video_in_two_splits_is_named_with_both_files(tmp_path):
+    first = msrvtt_file(tmp_path / "first.json", {"video0": "train"})
+    second = msrvtt_file(tmp_path / "second.json", {"video0": "test"})
+    with pytest.raises(CorpusError) as error:
+        read([first, second], "msrvtt")
+    said = str(error.value)
+    assert "video0" in said
+    assert all(part in said for part in ("first.json", "second.json", "train", "test"))
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), CAPTIONS, st.integers(0, 2)), max_size=12), st.booleans())
+def test_a_file_of_msrvtt_split_anyhow_gives_the_same_table(tmp_path_factory, rows, listed_in_all):
+    folder = tmp_path_factory.mktemp("split")
+    splits = {name: "train" for name in "abc"}
+    numbered = [(name, text, number) for number, (name, text, _) in enumerate(rows)]
+    whole = msrvtt_file(folder / "whole.json", splits, numbered)
+    parts = [
+        msrvtt_file(
+            folder / f"{part}.json",
+            splits if listed_in_all or part == 1 else {},
+            [row for row, (_, _, of) in zip(numbered, rows, strict=True) if of == part],
+        )
+        for part in range(3)
+    ]
+    assert table(parts, "msrvtt") == table([whole], "msrvtt") == table(parts[::-1], "msrvtt")
+    assert table([whole, *parts], "msrvtt") == table([whole], "msrvtt")
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), CAPTIONS, st.integers(0, 2)), max_size=12), st.permutations(range(3)))
+def test_the_order_of_files_does_not_matter(tmp_path_factory, rows, order):
+    folder = tmp_path_factory.mktemp("order")
+    files = []
+    for part in range(3):
+        mine = "".join(f"{name}\t{text}\n" for name, text, of in rows if of == part)
+        files.append(written(folder / f"{part}.txt", mine))
+    shuffled = [files[place] for place in order]
+    assert table(shuffled) == table(files)
+    assert counts(shuffled) == counts(files)
+
+
+@given(st.text())
+def test_a_caption_comes_out_on_one_line(text):
+    assert len(clean(text).splitlines()) <= 1
+
+
+def test_msvd_and_msrvtt_as_they_come(data):
+    msvd = table([data / "msvd" / "captions.json"])
+    assert {name: len(captions) for name, (_, captions, _) in msvd.items()} == {
+        "WTf5EgVY5uU_124_128": 32,
+        "j2Dhf-xFUxU_13_20": 33,
+        "jPBxl9gFqNY_110_117": 45,
+    }
+    lines = table([data / "scoring" / "msvd_s2vt" / "references.txt"])
+    assert len(lines) == 100
+    assert sum(len(captions) for _, captions, _ in lines.values()) == 4290
+    assert lines["vid1201"][1][0] == "a man is filling up a bag with meat"
+    val = table([data / "msrvtt" / "val.json"])
+    assert len(val) == 497
+    assert {len(captions) for _, captions, _ in val.values()} == {20}
+    assert val["video6774"][1][0] == "a group of people talking about food"

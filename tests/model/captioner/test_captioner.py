@@ -1,0 +1,262 @@
+"""The captioner: masks, gradients, what may reach which loss, and the equations by hand."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from captioner import D_IN, D_TEXT, config, training_data, videos
+
+from videocap.model.captioner import losses
+from videocap.model.captioner.captioner import Captioner
+from videocap.model.captioner.fusion import TemporalFusion, expand, show, squeeze
+from videocap.model.config import ASPECTS
+from videocap.model.vocabulary import PAD
+
+BLOCKS = ("lstm", "transformer", "conv1d")
+WORDS = 40
+
+
+def make(seed=0, **options) -> Captioner:
+    torch.manual_seed(seed)
+    return Captioner(config(**options), d_in=D_IN, d_text=D_TEXT, words=WORDS).eval()
+
+
+def batch(count=6, aspects=ASPECTS):
+    return next(training_data(videos(count), aspects).epoch(1, seed=0, batch_size=count, epoch="video"))
+
+
+# Fusion
+
+
+def test_squeezing_averages_pairs_of_real_frames():
+    x = torch.tensor([[1.0, 2, 3, 99, 99], [2.0, 4, 6, 8, 10]])[:, :, None]
+    squeezed, lengths = squeeze(x, torch.tensor([3, 5]))
+    assert lengths.tolist() == [2, 3]
+    assert squeezed[0, :2, 0].tolist() == [1.5, 3]
+    assert squeezed[1, :, 0].tolist() == [3, 7, 10]
+
+
+def test_expansion_interpolates_between_window_centres_within_each_video():
+    y = torch.tensor([[1.0, 3, 99], [0, 4, 8]])[:, :, None]
+    full = expand(y, torch.tensor([2, 3]), frames=6, scale=1)
+    assert full[0, :4, 0].tolist() == [1, 1.5, 2.5, 3]
+    assert full[1, :, 0].tolist() == [0, 1, 3, 5, 7, 8]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("mode", ["cascade", "parallel"])
+@pytest.mark.parametrize("scales", [1, 3, 5])
+def test_a_video_alone_and_in_a_padded_batch_give_the_same_output(block, mode, scales):
+    model = make(fusion={"block": block, "mode": mode, "scales": scales})
+    lengths = torch.tensor([12, 7, 1, 2])
+    mask = torch.arange(12) < lengths[:, None]
+    frames = torch.randn(4, 12, D_IN)
+    frames[~mask] = 1e4  # nothing of this may be seen
+    tokens = torch.randint(4, WORDS, (4, 6))
+    memory = model.encode(frames, mask)
+    together = {source: model.logits(model.hidden(memory, source, tokens)) for source in ("caption", *ASPECTS)}
+    for index, length in enumerate(lengths):
+        one = slice(index, index + 1)
+        alone = model.encode(frames[one, :length], mask[one, :length])
+        torch.testing.assert_close(alone.vis2text, memory.vis2text[one, :length], atol=1e-5, rtol=0)
+        for source, logits in together.items():
+            here = model.logits(model.hidden(alone, source, tokens[one]))
+            torch.testing.assert_close(here, logits[one], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_block_knows_the_order_of_frames(block):
+    model = make(fusion={"block": block})
+    frames, mask = torch.randn(1, 8, D_IN), torch.ones(1, 8, dtype=torch.bool)
+    forwards, backwards = model.fusion(frames, mask), model.fusion(frames.flip(1), mask)
+    assert (forwards - backwards.flip(1)).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("which", ["one", "shuffled"])
+def test_a_control_is_shown_the_same_alone_and_in_a_padded_batch(which):
+    frames, lengths = torch.arange(4 * 20.0).view(4, 20, 1), torch.tensor([20, 7, 2, 1])
+    mask = torch.arange(20) < lengths[:, None]
+    shown, real = show(frames, mask, which, training=False)
+    for index, length in enumerate(lengths):
+        alone, _ = show(frames[index, :length][None], mask[index, :length][None], which, training=False)
+        assert torch.equal(shown[index][real[index]], alone[0])
+        if which == "one":
+            assert alone[0].tolist() == [[index * 20 + length // 2]], "the middle"
+        else:
+            assert sorted(alone[0]) == sorted(frames[index, :length])
+            assert length < 2 or not torch.equal(alone[0], frames[index, :length])
+
+
+def test_in_training_a_control_draws_any_frame_or_any_order_anew():
+    torch.manual_seed(0)
+    frames, mask = torch.arange(6.0).view(1, 6, 1), torch.tensor([[True] * 4 + [False] * 2])
+    one = [float(show(frames, mask, "one", training=True)[0]) for _ in range(200)]
+    assert set(one) == {0, 1, 2, 3}
+    orders = [show(frames, mask, "shuffled", training=True) for _ in range(400)]
+    assert all(real[0].tolist() == mask[0].tolist() for _, real in orders)
+    assert len({tuple(order[0, :4, 0].tolist()) for order, _ in orders}) == 24
+    assert show(frames, mask, "all", training=True)[0] is frames
+
+
+def test_a_cascade_is_not_parallel_scales():
+    torch.manual_seed(0)
+    options = {"block": "lstm", "scales": 3, "heads": 2, "inner": 8, "dropout": 0.0}
+    cascade = TemporalFusion(4, 8, mode="cascade", **options)
+    parallel = TemporalFusion(4, 8, mode="parallel", **options)
+    parallel.load_state_dict(cascade.state_dict())
+    frames, mask = torch.randn(2, 8, 4), torch.ones(2, 8, dtype=torch.bool)
+    assert (cascade(frames, mask) - parallel(frames, mask)).abs().max() > 1e-3
+
+
+# Losses
+
+
+def test_distillation_follows_eq_6_by_hand():
+    vis2text = torch.tensor([[[1.0, 0], [3, 2], [50, 50]], [[0, 0], [1, 1], [2, 2]]])
+    mask = torch.tensor([[True, True, False], [True, True, True]])
+    text = torch.tensor([[2.0, 4], [0, 2]])
+    # mean over frames: (2, 1) and (1, 1); errors (0, 3) and (1, 1)
+    assert losses.distillation(vis2text, mask, text, "mean").item() == pytest.approx(5 / 4)
+    # every frame: video 0: (1, 4), (1, 2); video 1: (0, 2), (1, 1), (2, 0)
+    assert losses.distillation(vis2text, mask, text, "broadcast").item() == pytest.approx((2.0 + 1.0) / 2)
+
+
+def test_the_total_weighs_each_loss_as_eq_7_and_8_say():
+    parts = {name: torch.tensor(value) for name, value in {"caption": 1.0, "distill": 2.0, "effect": 3.0}.items()}
+    assert losses.total(parts, 10, (100, 7, 1000)).item() == 1 + 20 + 21
+
+
+def test_relu_cannot_reach_negative_text_features_and_identity_can():
+    frames, mask = torch.randn(2, 5, D_IN), torch.ones(2, 5, dtype=torch.bool)
+    assert make(vis2text={"activation": "relu"}).encode(frames, mask).vis2text.min() == 0
+    assert make(vis2text={"activation": "identity"}).encode(frames, mask).vis2text.min() < 0
+
+
+def test_a_video_without_an_aspect_has_no_part_in_its_loss():
+    model, full = make(), batch()
+    has = full.aspects["effect"][:, 0] != PAD
+    assert 0 < has.sum() < len(has)
+    only = replace(
+        full,
+        frames=full.frames[has],
+        mask=full.mask[has],
+        tokens=full.tokens[has],
+        text=full.text[has],
+        aspects={aspect: tokens[has] for aspect, tokens in full.aspects.items()},
+    )
+    torch.testing.assert_close(model(full)["effect"], model(only)["effect"], atol=1e-5, rtol=0)
+    assert (model(full)["intention"] - model(only)["intention"]).abs() > 1e-4
+
+
+def test_a_batch_without_any_annotation_of_an_aspect_trains_on():
+    model, full = make(), batch()
+    none = replace(full, aspects={**full.aspects, "effect": torch.full((6, 2), PAD)})
+    parts = model(none)
+    assert parts["effect"].item() == 0
+    losses.total(parts, 1.0, (1, 1, 1)).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_a_word_loss_is_the_mean_over_its_own_words():
+    model, full = make(), batch()
+    memory = model.encode(full.frames, full.mask)
+    for source, tokens in {"caption": full.tokens, **full.aspects}.items():
+        chances = model.logits(model.hidden(memory, source, tokens[:, :-1])).log_softmax(-1)
+        words = [
+            -chances[video, place, word].item()
+            for video, row in enumerate(tokens[:, 1:].tolist())
+            for place, word in enumerate(row)
+            if word != PAD
+        ]
+        assert model(full)[source].item() == pytest.approx(sum(words) / len(words), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, {"caption": 4.6579, "distill": 0.6334, "intention": 3.9573, "effect": 3.8797, "attribute": 5.3688}),
+        (
+            {"aspects": (), "fusion": {"block": "transformer", "mode": "parallel"}},
+            {"caption": 4.3841, "distill": 0.6346},
+        ),
+        (
+            {"aspects": ("effect",), "fusion": {"block": "conv1d"}, "vis2text": {"pooling": "broadcast"}},
+            {"caption": 4.5892, "distill": 0.6455, "effect": 4.2594},
+        ),
+    ],
+)
+def test_the_losses_of_a_seeded_model_stay_as_they_are(options, expected):
+    model = make(**options)
+    parts = model(batch(aspects=tuple(model.aspects)), label_smoothing=0.1)
+    assert {name: value.item() for name, value in parts.items()} == pytest.approx(expected, abs=1e-4)
+
+
+# What reaches what
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("aspects", [(), ("effect",), ASPECTS])
+def test_gradients_reach_every_parameter_and_no_aspect_that_is_off(block, aspects):
+    model = make(aspects=aspects, fusion={"block": block})
+    losses.total(model(batch(aspects=aspects)), 1.0, (1, 1, 1)).backward()
+    still = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert still == []
+    assert {name.split(".")[1] for name, _ in model.named_parameters() if name.startswith("aspects.")} == set(aspects)
+
+
+def test_the_caption_loss_trains_an_aspects_features_but_not_its_words():
+    model = make()
+    model(batch())["caption"].backward()
+    assert model.aspects["effect"].queries.grad.abs().sum() > 0
+    assert all(p.grad is None for p in model.aspects["effect"].decoder.parameters())
+
+
+def test_no_ground_truth_text_reaches_the_captions_words_but_the_words_before():
+    model, full = make(), batch()
+    memory = model.encode(full.frames, full.mask)
+    logits = model.logits(model.hidden(memory, "caption", full.tokens))
+    for place in range(1, full.tokens.shape[1]):
+        changed = full.tokens.clone()
+        changed[:, place:] = (changed[:, place:] + 7) % WORDS
+        other = model.logits(model.hidden(memory, "caption", changed))
+        assert torch.equal(other[:, :place], logits[:, :place])
+        assert (other[:, place] - logits[:, place]).abs().max() > 0.01
+
+    wrong = {aspect: tokens.roll(1, 0) for aspect, tokens in full.aspects.items()}
+    parts = model(full)
+    other = model(replace(full, aspects=wrong, text=full.text + 1))
+    assert torch.equal(parts["caption"], other["caption"])
+    assert not torch.equal(parts["distill"], other["distill"])
+    assert not torch.equal(parts["intention"], other["intention"])
+
+
+def test_caption_words_see_every_source_of_the_memory():
+    model = make()
+    full = batch()
+    memory = model.encode(full.frames, full.mask)
+    values = memory.values["caption"].detach().requires_grad_()
+    seen = replace(memory, values={**memory.values, "caption": values})
+    model.hidden(seen, "caption", full.tokens)[:, -1, 0].sum().backward()
+    reached = values.grad.abs().sum(-1) > 0
+    assert values.shape[1] == 2 * full.frames.shape[1] + 3 * 2
+    assert torch.equal(reached, memory.masks["caption"])
+
+
+@pytest.mark.parametrize("source", ["caption", "effect"])
+def test_steps_with_a_cache_give_what_all_words_at_once_give(source):
+    model, full = make(), batch()
+    memory = model.encode(full.frames, full.mask)
+    tokens = torch.randint(4, WORDS, (6, 3, 5))  # three hypotheses a video
+    cache = model.start(memory, source)
+    steps = torch.stack([model.step(source, tokens[:, :, t], cache) for t in range(5)], 2)
+    for hypothesis in range(3):
+        at_once = model.logits(model.hidden(memory, source, tokens[:, hypothesis]))
+        torch.testing.assert_close(steps[:, hypothesis], at_once, atol=1e-5, rtol=0)
+
+
+def test_standardised_features_lose_a_common_component():
+    plain, told = make(), make()
+    told.standardise(torch.full((D_IN,), 50.0), torch.full((D_IN,), 4.0))
+    frames, mask = torch.randn(2, 5, D_IN), torch.ones(2, 5, dtype=torch.bool)
+    one, two = plain.encode(frames, mask), told.encode(frames * 4 + 50, mask)
+    torch.testing.assert_close(one.values["caption"], two.values["caption"], atol=1e-4, rtol=0)

@@ -1,0 +1,360 @@
+"""Training data, optimisation, checkpoints, and going on after a kill."""
+
+import contextlib
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from captioner import D_IN, config, features, training_data, videos, vocabulary
+from safetensors.torch import load_file
+
+from videocap.model.captioner.saved import load
+from videocap.model.captions.search import caption
+from videocap.model.config import ASPECTS, TrainConfig
+from videocap.model.training.checkpoints import load_checkpoint
+from videocap.model.training.trainer import Trainer, TrainingDiverged, learning_rate, make_optimizer, train
+from videocap.model.vocabulary import PAD
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Small models are slower on two threads, and bit-identical results need as many on either side."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def run(folder: Path, settings, of, val=None, validate=lambda captions: 0.0) -> Path:
+    """Train on the videos `of` with checkpoints in `folder`/scratch; gives a new output folder."""
+    out = folder / f"out{len(list(folder.glob('out*')))}"
+    out.mkdir()
+    train(
+        settings,
+        train=training_data(of, settings.aspects.use),
+        val=val,
+        vocabulary=vocabulary(of),
+        validate=validate,
+        scratch=folder / "scratch",
+        out=out,
+    )
+    return out
+
+
+def write(out: Path, given_features, of, beam=1) -> list[dict[str, str]]:
+    model, words = load(out)
+    ids = [video.id for video in of]
+    return caption(model, words, given_features, ids, beam=beam, length_penalty=1.0, batch_size=8, device="cpu")
+
+
+def same_weights(one: Path, two: Path) -> bool:
+    a, b = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+# Batches
+
+
+@pytest.mark.parametrize("epoch", ["video", "caption"])
+def test_an_epoch_draws_what_belongs_together_and_every_item_once(epoch):
+    of = videos(10)
+    data, words = training_data(of), vocabulary(of)
+    packed = np.split(features(10).values, features(10).offsets[1:-1])
+    drawn = []
+    for batch in data.epoch(3, seed=1, batch_size=4, epoch=epoch):
+        for row in range(len(batch.tokens)):
+            frames = batch.frames[row][batch.mask[row]].numpy()
+            index = next(i for i, own in enumerate(packed) if np.array_equal(own, frames))
+            text = words.decode(batch.tokens[row].tolist())
+            assert text in of[index].captions
+            all_captions = sorted({caption for video in of for caption in video.captions})
+            assert torch.equal(batch.text[row], data.text[all_captions.index(text)].float())
+            for aspect in ASPECTS:
+                annotation = words.decode(batch.aspects[aspect][row].tolist())
+                assert annotation in of[index].aspects.get(aspect, ("",))
+                assert (batch.aspects[aspect][row, 0] == PAD) == (aspect not in of[index].aspects)
+            drawn.append((index, text))
+    if epoch == "video":
+        assert sorted(index for index, _ in drawn) == list(range(10))
+        assert data.steps(4, epoch) == 3
+    else:
+        assert sorted(drawn) == sorted((index, text) for index in range(10) for text in of[index].captions)
+        assert data.steps(4, epoch) == 5
+
+
+def test_an_epoch_depends_on_its_number_and_the_seed_alone():
+    data = training_data(videos(10))
+
+    def tokens(number, seed):
+        batches = data.epoch(number, seed=seed, batch_size=4, epoch="video")
+        return [text for batch in batches for text in map(str, batch.tokens.tolist())]
+
+    assert tokens(2, 0) == tokens(2, 0)
+    assert tokens(2, 0) != tokens(3, 0)
+    assert tokens(2, 0) != tokens(2, 1)
+
+
+def test_feature_statistics_are_those_of_all_frames():
+    data = training_data(videos(10))
+    values = features(10).values.astype(np.float64)
+    mean, std = data.statistics()
+    np.testing.assert_allclose(mean, values.mean(0), atol=1e-6)
+    np.testing.assert_allclose(std, values.std(0), atol=1e-6)
+
+
+def test_texts_without_words_are_left_out_with_a_warning():
+    of = videos(4)
+    of[1].captions = (*of[1].captions, "...")
+    with pytest.warns(UserWarning, match="1 training texts without a word"):
+        assert training_data(of).steps(1, "caption") == 8
+
+
+def test_a_video_without_captions_and_an_aspect_without_annotations_are_named():
+    of = videos(4)
+    of[2].captions = ()
+    with pytest.raises(ValueError, match="'video2' has no caption"):
+        training_data(of)
+    of = videos(4)
+    for video in of:
+        video.aspects.pop("attribute")
+    with pytest.raises(ValueError, match=r"'attribute': take it out of aspects\.use"):
+        training_data(of)
+
+
+# Optimisation
+
+
+def test_cosine_warms_up_to_the_peak_and_decays_to_zero():
+    options = TrainConfig(lr=0.01, warmup=0.1)
+    rates = [learning_rate(step, 100, options) for step in range(1, 101)]
+    assert rates[0] == pytest.approx(0.001)
+    assert rates[9] == pytest.approx(0.01)
+    assert rates[54] == pytest.approx(0.005)
+    assert rates[99] == pytest.approx(0)
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+
+
+def test_the_v2c_schedule_is_v2cs():
+    options = TrainConfig(schedule="v2c")
+    assert learning_rate(100, 10**6, options) == pytest.approx(512**-0.5 * 100 * 5000**-1.8)
+    assert learning_rate(20000, 10**6, options) == pytest.approx(512**-0.5 * 20000**-0.8)
+    adam = make_optimizer(torch.nn.Linear(2, 2), options)
+    assert type(adam) is torch.optim.Adam
+    assert adam.defaults["betas"] == (0.9, 0.98)
+
+
+def test_weight_decay_spares_biases_norms_and_embeddings():
+    model = torch.nn.ModuleDict(
+        {
+            "l": torch.nn.Linear(2, 3),
+            "e": torch.nn.Embedding(5, 2),
+            "n": torch.nn.LayerNorm(2),
+            "r": torch.nn.LSTM(2, 2),
+        }
+    )
+    decayed, spared = make_optimizer(model, TrainConfig(weight_decay=0.3)).param_groups
+    assert decayed["weight_decay"] == 0.3
+    assert spared["weight_decay"] == 0
+    assert {id(p) for p in decayed["params"]} == {
+        id(p) for p in (model["l"].weight, model["r"].weight_ih_l0, model["r"].weight_hh_l0)
+    }
+    assert len(spared["params"]) == 6
+
+
+SLOW = [pytest.param(block, marks=pytest.mark.slow) for block in ("transformer", "conv1d")]
+
+
+@pytest.mark.parametrize("block", ["lstm", *SLOW])
+def test_eight_videos_are_fitted_until_their_captions_are_exact(tmp_path, block):
+    of = videos(8)
+    for video in of:
+        video.captions = video.captions[:1]
+        video.aspects["intention"] = video.aspects["intention"][:1]
+    settings = config(
+        ("intention",), width=32, lr=4e-3, epochs=60, batch_size=2, label_smoothing=0.0, fusion={"block": block}
+    )
+    out = run(tmp_path, settings, of)
+    for beam in (1, 3):
+        for entry, video in zip(write(out, features(8), of, beam), of, strict=True):
+            assert entry["caption"] == video.captions[0]
+            assert entry["intention"] == video.aspects["intention"][0]
+    rows = list(csv.DictReader((out / "curves.csv").open()))
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 61)]
+    assert float(rows[-1]["caption"]) < 0.1 * float(rows[0]["caption"])
+    assert set(rows[0]) == {"epoch", "step", "lr", "loss", "caption", "distill", "intention"}
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_training(tmp_path):
+    of, seen = videos(8), []
+    val = (features(8), [video.id for video in of])
+
+    def validate(captions):
+        seen.append(captions)
+        return [0.1, 0.2, 0.7, 0.5, 0.7, 0.6][len(seen) - 1]
+
+    settings = config(lr=1e-2, epochs=20, patience=3)
+    out = run(tmp_path, settings, of, val, validate)
+    assert len(seen) == 6
+    assert {entry["video_id"]: entry["caption"] for entry in write(out, val[0], of)} == seen[2]
+    assert seen[2] not in seen[3:]
+    rows = list(csv.DictReader((out / "curves.csv").open()))
+    assert [float(row["val_cider"]) for row in rows] == [0.1, 0.2, 0.7, 0.5, 0.7, 0.6]
+
+    again = run(tmp_path, settings, of, val, validate)  # finished: nothing is trained or validated again
+    assert len(seen) == 6
+    assert same_weights(out, again)
+
+
+def test_without_validation_videos_the_last_epoch_is_the_result(tmp_path):
+    out = run(tmp_path, config(epochs=3, patience=1), videos(8), val=(features(0), []))
+    newest = load_checkpoint(tmp_path / "scratch")
+    assert newest["epoch"] == 3
+    weights = load_file(out / "model.safetensors")
+    assert all(torch.equal(weights[name], value) for name, value in newest["trainer"]["model"].items())
+
+
+def test_a_loss_that_is_no_number_stops_training_and_says_what_to_change(tmp_path):
+    of = videos(8)
+    data = training_data(of)
+    data.frames.values[3, 2] = torch.inf
+    with pytest.raises(TrainingDiverged, match=r"step 1 \(epoch 1, learning rate .*lower train\.lr or raise"):
+        train(
+            config(),
+            train=data,
+            val=None,
+            vocabulary=vocabulary(of),
+            validate=lambda captions: 0.0,
+            scratch=tmp_path / "scratch",
+            out=tmp_path,
+        )
+
+
+def test_a_loss_that_explodes_stops_training_also_after_a_kill(tmp_path):
+    of, settings = videos(8), config(lr=1.0, epochs=10)
+    with pytest.raises(
+        TrainingDiverged, match=r"captions has exploded, from 4\.\d+ at the start to .*lower train\.lr"
+    ) as whole:
+        run(tmp_path, settings, of)
+    assert list((tmp_path / "scratch").iterdir()), "it explodes after the first epoch"
+    with pytest.raises(TrainingDiverged) as resumed:
+        run(tmp_path, settings, of)
+    assert str(resumed.value) == str(whole.value)
+
+
+def test_the_last_steps_tell_an_explosion_and_one_bad_step_is_none(monkeypatch):
+    of = videos(100)
+    trainer = Trainer(config(batch_size=1, epochs=1), training_data(of), len(vocabulary(of)))
+    assert trainer.steps == 100
+
+    def steps_until_it_breaks_off(losses: list[float]) -> int:
+        script = iter(losses)
+        monkeypatch.setattr(
+            trainer, "_step", lambda batch: dict.fromkeys(("loss", "caption", "gradient"), next(script))
+        )
+        trainer.first_loss, done = 0.0, []
+        with contextlib.suppress(TrainingDiverged):
+            done.extend(trainer.epoch(1))  # keeps what came before the end
+        return len(done)
+
+    assert steps_until_it_breaks_off([1.0] * 50 + [30.0] + [1.0] * 49) == 100
+    assert steps_until_it_breaks_off([1.0] * 80 + [10.0] * 20) == 84, "the fifth bad step makes 15 + 50 > 3 * 20"
+    assert steps_until_it_breaks_off([1.0] * 80 + [float("nan")] * 20) == 80
+
+
+# Files
+
+
+def test_a_loaded_model_is_the_trained_one(tmp_path):
+    of = videos(8)
+    out = run(tmp_path, config(("intention",), epochs=1), of)
+    model, words = load(out)
+    assert words == vocabulary(of)
+    assert not model.training
+    assert list(model.aspects) == ["intention"]
+    assert model.feature_mean.shape == (D_IN,)
+    torch.testing.assert_close(model.feature_mean, training_data(of).statistics()[0])
+
+
+def test_files_that_do_not_belong_together_are_refused(tmp_path):
+    one = run(tmp_path, config(epochs=1), videos(8))
+    (one / "model.json").write_text((one / "model.json").read_text().replace('"d_in": 12', '"d_in": 10000000000000'))
+    with pytest.raises(ValueError, match=r"model\.safetensors does not fit model\.json"):
+        load(one)
+    vocabulary(videos(3)).save(one / "vocabulary.json")
+    with pytest.raises(ValueError, match=r"words, vocabulary\.json has"):
+        load(one)
+
+
+# Kills
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, damage):
+    of = videos(8)
+    out = run(tmp_path, config(), of)
+    checkpoints = sorted((tmp_path / "scratch").iterdir())
+    assert [path.name for path in checkpoints] == ["epoch-00003.pt", "epoch-00004.pt"]
+    content = bytearray(checkpoints[1].read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoints[1].write_bytes({"cut": content[:-100], "flip": content, "empty": b""}[damage])
+    with pytest.warns(UserWarning, match=r"epoch-00004\.pt is damaged"):
+        again = run(tmp_path, config(), of)
+    assert same_weights(out, again)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from test_trainer import run_with_validation
+torch.set_num_threads(1)
+run_with_validation(Path(sys.argv[1]), int(sys.argv[2]))
+"""
+
+
+def run_with_validation(folder: Path, epochs: int) -> Path:
+    of = videos(8)
+    drawn = {"frames": "shuffled"}  # what a model is shown is drawn, too
+    settings = config(epochs=epochs, patience=epochs, epoch="caption", lr=1e-2, fusion=drawn)
+    val = (features(8), [video.id for video in of])
+    return run(folder, settings, of, val, lambda captions: float(sum(map(len, captions.values())) % 17))
+
+
+@pytest.mark.parametrize(("kills", "epochs"), [(1, 20), pytest.param(8, 120, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_training_ends_in_the_same_weights(tmp_path, kills, epochs):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    killed.mkdir()
+    whole.mkdir()
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    command = [sys.executable, "-c", SCRIPT, str(killed), str(epochs)]
+
+    def start() -> subprocess.Popen:
+        return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
+
+    def epochs_done() -> int:
+        return max((int(file.stem[-5:]) for file in killed.glob("scratch/epoch-*.pt")), default=0)
+
+    for number in range(kills + 1):
+        before, process = epochs_done(), start()
+        if number == kills:  # while it starts, or wherever it is by then; it may have ended
+            time.sleep(np.random.default_rng().uniform(0, 3))
+        else:
+            while process.poll() is None and epochs_done() == before:
+                time.sleep(0.002)
+            time.sleep(np.random.default_rng().uniform(0, 0.15))
+            assert before < epochs_done() < epochs
+        process.kill()
+        assert process.wait() in (-signal.SIGKILL, 0)
+        assert len(list(killed.glob("scratch/epoch-*.pt"))) <= 3, "the last two, and one more if this is the moment"
+    assert start().wait() == 0
+    end = max(killed.glob("out*"), key=lambda folder: int(folder.name[3:]))
+    reference = run_with_validation(whole, epochs)
+    assert same_weights(end, reference)
+    assert (end / "curves.csv").read_bytes() == (reference / "curves.csv").read_bytes()

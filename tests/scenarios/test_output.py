@@ -1,0 +1,137 @@
+"""What a person sees of a run that goes on, and of mistaken commands; where there is no terminal, see test_demo."""
+
+import logging
+import os
+import pty
+import re
+import subprocess
+import termios
+from pathlib import Path
+
+import pytest
+from runs import LUIGI, TINY, Run, environment, luigi
+
+from videocap.pipeline import words
+from videocap.pipeline.run import terminal
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["Table", "--number", "four"], "'four' is no whole number: of the table in the paper: 1 to 5"),
+        (["Pipelin"], "No task Pipelin. What there is to ask for: Pipeline, Table"),
+    ],
+)
+def test_a_command_that_luigi_does_not_understand_is_one_line(tmp_path, arguments, says):
+    done = subprocess.run([*LUIGI, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert len(done.stderr.splitlines()) == 1
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5_000, "83 min"), (9_000, "2 h 30 min")]
+)
+def test_times_are_as_precise_as_a_person_needs(seconds, said):
+    assert words.duration(seconds) == said
+
+
+@pytest.fixture(scope="module")
+def artifacts(tiny, tmp_path_factory) -> Path:
+    return tiny.copied(tmp_path_factory.mktemp("output") / "artifacts").artifacts
+
+
+def at_a_terminal(artifacts: Path, *arguments: str) -> str:
+    """What a run writes to a terminal of 100 columns."""
+    main, other = pty.openpty()
+    termios.tcsetwinsize(other, (40, 100))
+    streams = {"stdin": other, "stdout": other, "stderr": other}
+    with subprocess.Popen([*LUIGI, "Pipeline", *arguments], env=environment(artifacts), **streams) as process:
+        os.close(other)
+        written = b""
+        try:
+            while part := os.read(main, 65536):
+                written += part
+        except OSError:  # the other end is closed
+            pass
+    os.close(main)
+    assert process.returncode == 0, written.decode()
+    return written.decode()
+
+
+def shown(written: str) -> list[str]:
+    """The lines that a terminal shows then."""
+    return [re.split(r"\r(?:\x1b\[K)?", line.rstrip("\r"))[-1] for line in re.sub(r"\x1b\[A", "", written).split("\n")]
+
+
+@pytest.mark.slow
+def test_a_terminal_shows_bars_and_whole_lines(artifacts):
+    written = at_a_terminal(artifacts, "--override", f"{TINY} decode.frames=5", "--workers", "2")
+    assert re.search(r"decode 1/2: +\d+%.*video/s", written)
+    assert re.search(r"train: +\d+%", written)
+    lines = shown(written)
+    assert "[10/14] Train: FrameFeatures changed" in lines
+    for whole in (r"\[4/14\] DecodeShard 1 of 2: 16 videos in [\d.]+ s.*", r"\[10/14\] Train: done in [\d.]+ s"):
+        assert any(re.fullmatch(whole, line) for line in lines)
+
+
+@pytest.mark.slow
+def test_luigis_own_messages_come_when_they_are_asked_for(artifacts):
+    quiet = luigi(artifacts, "--override", TINY)
+    loud = luigi(artifacts, "--override", TINY, "--log-level", "INFO")
+    assert "scheduler" not in quiet.output
+    assert "Informed scheduler that task" in loud.output
+    assert (quiet.status, loud.status) == (0, 0)
+
+
+@pytest.mark.slow
+def test_the_traceback_of_a_failure_comes_when_it_is_asked_for(artifacts):
+    run = luigi(
+        artifacts,
+        "--override",
+        f"{TINY} train.lr=100000.0 train.clip_norm=100000.0 train.epochs=40",
+        "--log-level",
+        "ERROR",
+    )
+    assert run.status == 1
+    assert "Traceback" in run.output
+
+
+@pytest.mark.slow
+def test_a_luigid_that_does_not_answer_is_named(artifacts, tmp_path):
+    (tmp_path / "luigi.cfg").write_text("[core]\nrpc-retry-wait = 0\n")
+    env = environment(artifacts) | {"LUIGI_CONFIG_PATH": str(tmp_path / "luigi.cfg"), "no_proxy": "localhost"}
+    command = [*LUIGI, "Pipeline", "--override", f"{TINY} train.seed=5", "--scheduler-host", "localhost"]
+    done = subprocess.run(
+        [*command, "--scheduler-port", "1"], env=env, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    run = Run(done.returncode, done.stdout, artifacts)
+    assert run.status == 1
+    assert "no luigid answers at 'http://localhost:1': see that it runs" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert run.outcome("Train") == "not reached"
+
+
+@pytest.mark.slow
+def test_logging_that_the_user_configures_is_left_alone(artifacts, tmp_path):
+    (tmp_path / "logging.ini").write_text(
+        "[loggers]\nkeys=root\n[handlers]\nkeys=file\n[formatters]\nkeys=plain\n[logger_root]\nlevel=INFO\nhandlers=file\n"
+        f"[handler_file]\nclass=FileHandler\nargs=('{tmp_path}/theirs.log',)\nformatter=plain\n"
+        "[formatter_plain]\nformat=theirs %(message)s\n"
+    )
+    run = luigi(artifacts, "--override", TINY, "--logging-conf-file", str(tmp_path / "logging.ini"))
+    assert run.status == 0
+    assert "theirs Informed scheduler that task" in (tmp_path / "theirs.log").read_text()
+
+
+def test_what_goes_wrong_while_luigi_schedules_is_one_line(capsys):
+    text = (
+        "Will not run Train or any dependencies due to error in complete() method:\nTraceback …\nOSError: it is gone\n"
+    )
+    shown = terminal.Terminal()
+    for _ in range(2):
+        shown.emit(logging.LogRecord("luigi-interface", logging.WARNING, "", 0, text, (), None))
+    told = capsys.readouterr().err
+    assert "failed: OSError: it is gone" in told
+    assert "Traceback" not in told
+    assert shown.unexpected == ["failed: OSError: it is gone"]
