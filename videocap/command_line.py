@@ -119,6 +119,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where Python writes the rest, as it ends
         return 128 + signal.SIGPIPE
     except KeyboardInterrupt:
+        if chosen.command == "run":  # which has last lines of its own, and a status for each signal
+            raise
         print("stopped", file=sys.stderr)
         return 130
     except (ValueError, RuntimeError, OSError) as error:  # a ConfigError is a ValueError
