@@ -131,7 +131,9 @@ def test_every_stage_whose_code_is_in_no_key_has_golden_values():
 @pytest.mark.parametrize("stage", STAGES)
 def test_output_stays_while_the_version_stays(stage, data):
     golden = json.loads(GOLDEN.read_text())[stage]
-    assert golden["version"] == getattr(tasks, stage).version, "write new golden values: python tests/house/test_golden.py"
+    assert golden["version"] == getattr(tasks, stage).version, (
+        "write new golden values: python tests/house/test_golden.py"
+    )
     found = outputs(data)[stage]
     assert [value for value in found if isinstance(value, str)] == [v for v in golden["output"] if isinstance(v, str)]
     found, expected = ([v for v in values if isinstance(v, float)] for values in (found, golden["output"]))
