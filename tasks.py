@@ -22,6 +22,7 @@ from videocap.extract import config as extract_config
 from videocap.extract.config import MODELS
 from videocap.model import config as model_config
 from videocap.pipeline.config import ConfigError, compose
+from videocap.pipeline.functions import named
 from videocap.pipeline.run import luigi_patches
 from videocap.pipeline.run.root import Root, WholeNumber
 from videocap.pipeline.run.sweep import Sweep
@@ -56,6 +57,7 @@ class Corpus(Stage):
     """One table of all videos: id, digest, split, captions, aspects; a file a part and split."""
 
     makes, by_version = "videocap.extract.corpus.corpus:make", True
+    tells = "videocap.extract.words:warning"
     version = 3  # 2: counts.json; 3: drawn splits are not empty
     reads = ("data",)
 
@@ -270,7 +272,7 @@ class Score(Stage):
 class Report(Stage):
     """All results of an experiment in one folder: report.html, captions, scores (of each video, too), model."""
 
-    makes = "videocap.model.report.stage:make"
+    makes, tells = "videocap.model.report.stage:make", "videocap.model.words:warning"
     reads = ("score.split", "data.kind")
 
     def sources(self) -> dict[str, Path]:
@@ -298,6 +300,7 @@ class Report(Stage):
             "paper": self.sources()["paper"],
             "videos": sampling.data.videos or (rendered and rendered / "videos"),
             "sampling": sampling,
+            "sampler": named("videocap.extract.video.sampler:Sampler"),  # whose code decides none of its results
         }
         return super().inputs() | shown | {"failures": FrameFeatures.of(self).rows.failures()}
 

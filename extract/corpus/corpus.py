@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from videocap.extract import words
 from videocap.extract.config import DataConfig
 from videocap.extract.corpus import annotations as annotation_files
 from videocap.extract.corpus import splits as split_lists
@@ -42,11 +43,12 @@ class Report:
     annotated: Counts
     kept: Counts
     left_out: LeftOut
-    unusual: list[str] = field(default_factory=list)
+    unusual: list[dict[str, Any]] = field(default_factory=list)
+    """Rows of `words.warning`."""
 
-    def warnings(self) -> list[str]:
-        """A line each."""
-        return self.left_out.warnings() + self.unusual
+    def warnings(self) -> list[dict[str, Any]]:
+        """What a person is to be told, see `words.warning`."""
+        return self.left_out.rows() + self.unusual
 
     def write(self, path: Path) -> None:
         """Write it as JSON, the same bytes for the same source."""
@@ -85,7 +87,7 @@ def make(
     digests: Mapping[str, str],
     toyworld: Path | None = None,
     features: Mapping[str, str] | None = None,
-) -> list[str]:
+) -> list[dict[str, Any]]:
     """Read a source and write its table into `folder`, and beside it `counts.json`; see `read`, `table.write`.
 
     Args:
@@ -95,7 +97,7 @@ def make(
         features: digests of imported features by id, which stand for videos.
 
     Returns:
-        warnings.
+        warnings, see `words.warning`.
     """
     data = DataConfig(annotations=toyworld / "captions.jsonl") if toyworld else config.data
     files = {name.removeprefix("videos/"): digest for name, digest in digests.items() if name.startswith("videos/")}
@@ -106,7 +108,8 @@ def make(
             f"{_names(data)}: there is nothing to learn from, no video is in the train split: {counts}. Give more "
             "videos captions, or say `train` in a column `split` or by a list in data.split"
         )
-    report.unusual += [f"there are no {split} videos: {counts}" for split in ("val", "test") if not counts[split]]
+    empty = [split for split in ("val", "test") if not counts[split]]
+    report.unusual += [{"unusual": "no videos", "split": split, "counts": counts} for split in empty]
     for name in odd_videos(data.videos) if data.videos else []:
         report.left_out.add("files left out, no regular files or names, or links to a folder that they lie in", name)
     write(videos, folder)
@@ -152,7 +155,7 @@ def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], Rep
     report = Report(_count(listed.values()), _count(kept.values()), left_out, unusual)
     if not kept:
         place = f"in {data.videos}: see data.videos" if data.videos else "there"
-        told = "; ".join(report.warnings())
+        told = "; ".join(map(words.warning, report.warnings()))
         raise CorpusError(f"{_names(data)}: none of its {len(entries)} videos is {place}; {told}")
     videos = [
         Video(
@@ -196,7 +199,7 @@ def _count(entries: Iterable[Entry]) -> Counts:
     return counts
 
 
-def _unusual_counts(entries: Mapping[str, Entry], unlisted: set[str]) -> list[str]:
+def _unusual_counts(entries: Mapping[str, Entry], unlisted: set[str]) -> list[dict[str, Any]]:
     """Warnings, if these are MSR-VTT's videos in other splits, or with other numbers of captions, than are in use."""
     captioned = {name for name, entry in entries.items() if entry.captions}
     splits = Counter(entries[name].split for name in captioned - unlisted)
@@ -205,14 +208,9 @@ def _unusual_counts(entries: Mapping[str, Entry], unlisted: set[str]) -> list[st
     if len(captioned) < MSRVTT_VIDEOS:
         return warnings
     if counts not in MSRVTT_SPLITS:
-        usual = ", ".join(f"{_numbers(known)} ({name})" for known, name in MSRVTT_SPLITS.items())
-        warnings.append(f"the splits are {_numbers(counts)} (train, val, test); MSR-VTT's usual ones are {usual}")
+        warnings.append({"unusual": "splits", "counts": counts, "usual": list(MSRVTT_SPLITS.items())})
     odd = sorted(name for name in captioned if len(entries[name].sentences) != MSRVTT_CAPTIONS)
     if odd:
-        examples = ", ".join(f"{name} has {len(entries[name].sentences)}" for name in odd[:3])
-        warnings.append(f"{len(odd)} videos do not have MSR-VTT's {MSRVTT_CAPTIONS} captions: {examples}")
+        examples = [(name, len(entries[name].sentences)) for name in odd[:3]]
+        warnings.append({"unusual": "captions", "count": len(odd), "usual": MSRVTT_CAPTIONS, "examples": examples})
     return warnings
-
-
-def _numbers(counts: tuple[int, ...]) -> str:
-    return " / ".join(f"{count:,}" for count in counts)

@@ -26,12 +26,3 @@ class LeftOut:
             examples = [name if name.isprintable() else repr(name) for name in distinct[:EXAMPLES]]
             rows.append({"what": what, "count": len(names), "names": len(distinct), "examples": examples})
         return rows
-
-    def warnings(self) -> list[str]:
-        """A row a line: `5 videos left out, no caption: video1, video7, video9 …`."""
-        return [_line(row) for row in self.rows()]
-
-
-def _line(row: dict[str, Any]) -> str:
-    more = " …" * (row["names"] > len(row["examples"]))
-    return f"{row['count']} {row['what']}: {', '.join(row['examples'])}{more}"

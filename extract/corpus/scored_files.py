@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+from videocap.extract import words
 from videocap.extract.corpus import annotations as annotation_files
 from videocap.extract.corpus import splits as split_lists
 from videocap.extract.corpus.left_out import LeftOut
@@ -84,7 +85,7 @@ def _of_same_splits(
     path: Path, kind: str, ids: Collection[str], lists: Sequence[Path]
 ) -> tuple[dict[str, list[str]], list[str]]:
     entries, left_out = annotation_files.read((path,), kind, ids)
-    warnings = left_out.warnings()
+    warnings = [words.warning(row) for row in left_out.rows()]
     if lists:
         split_lists.assign(entries, lists, LeftOut())
     unknown = sorted(set(ids) - entries.keys())

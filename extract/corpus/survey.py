@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from videocap.extract import words
 from videocap.extract.corpus import annotations as annotation_files
 from videocap.extract.corpus import splits
 from videocap.extract.corpus.annotations import Entry
@@ -280,7 +281,7 @@ def _count(best: _Annotated, files: Collection[str], about: Survey) -> None:
     for name, entry in best.entries.items():
         if entry.captions and name not in best.matched:
             best.left_out.add("captions left out, of videos without a file or split", name, len(entry.sentences))
-    about.warnings += best.left_out.warnings()
+    about.warnings += map(words.warning, best.left_out.rows())
     cure = "" if best.kind == "msrvtt" else "give captions a column `split` (train, val, test), or "
     why = " (splits are drawn 80/10/10 by the videos' names, and chance left this one empty)" if about.drawn else ""
     for split in ("train", "test"):

@@ -14,7 +14,7 @@ import numpy as np
 from videocap.extract.corpus.video_files import VIDEO_SUFFIXES
 from videocap.extract.device import resolve
 from videocap.extract.shards import shard
-from videocap.extract.video.sampler import SourceChanged
+from videocap.extract.video.sampler import Sampler, SourceChanged
 from videocap.model.captioner import saved
 from videocap.model.captions import search
 from videocap.model.report.strips import strips
@@ -114,7 +114,7 @@ def picture(file: Path, digest: str, decode: Any, encoder: Any) -> bytes | None:
     """
     with tempfile.TemporaryDirectory(prefix="videocap-") as folder:
         link = _link(Path(folder), 0, file)
-        found = strips([(link.name, digest)], link.parent, decode, encoder)
+        found = strips([(link.name, digest)], link.parent, decode, encoder, Sampler)
     return base64.b64decode(found[link.name].partition(",")[2]) if found else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,12 @@ def make(
     table: Path,
     videos: Path | None,
     sampling: Any,
+    sampler: Callable,
     curves: Path,
     paper: Path,
     failures: Sequence[Mapping[str, str]],
     **further: Path,
-) -> list[str]:
+) -> list[dict[str, str]]:
     """Put the results into an empty folder, with a picture of the training and report.html that shows them.
 
     Args:
@@ -42,13 +43,14 @@ def make(
         table: [[id, sha256]] of these.
         videos: the folder in which they lie, if they do.
         sampling: holder of the sections decode and encoder: which of their frames the model saw.
+        sampler: reads these, see `strips`.
         counts: counts.json of the corpus.
         paper: the rows of the paper's table that stand beside the scores, see `model.report.tables`.
         failures: [{"id", "reason"}].
         further: files of other stages, to which the page links.
 
     Returns:
-        warnings.
+        warnings, see `words.warning`.
 
     Raises:
         ValueError: if a further file has the name of another.
@@ -63,9 +65,9 @@ def make(
     seen = [(name, digest) for name, digest in load_json(table) if name in names]
     if videos:
         try:
-            pictures = strips(seen, videos, sampling.decode, sampling.encoder)
+            pictures = strips(seen, videos, sampling.decode, sampling.encoder, sampler)
         except Exception as error:  # pictures are not worth a report
-            warnings.append(f"the report shows no frames ({type(error).__name__}: {error})")
+            warnings.append({"no frames": f"{type(error).__name__}: {error}"})
     html = page(
         scores=load_json(scores),
         examples=shown,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +15,23 @@ from PIL import Image
 FRAMES, ACROSS, PIXELS = 12, 6, 96  # of a strip: frames at most, in a row, and the width and height of each
 
 
-def strips(items: Sequence[tuple[str, str]], folder: Path, decode: Any, encoder: Any) -> dict[str, str]:
+def strips(
+    items: Sequence[tuple[str, str]], folder: Path, decode: Any, encoder: Any, sampler: Callable
+) -> dict[str, str]:
     """Data URLs of JPEG pictures, by video id; videos that have gone, changed or can't be read are left out.
 
     Args:
         items: (id, sha256) of each video.
         folder: where they lie.
         decode, encoder: the sections [decode] and [encoder]: the frames are those that were embedded.
+        sampler: `extract.video.sampler.Sampler`; not imported, or extraction's code would count for what shows it.
     """
-    # no import statement, which would make extraction's code count for what shows it
-    sampling = import_module("videocap.extract.video.sampler")
     found = {}
-    with sampling.Sampler([name for name, _ in items], folder, decode, encoder) as sampler:
+    with sampler([name for name, _ in items], folder, decode, encoder) as read:
         for item in items:
-            with suppress(sampling.SourceChanged, OSError):
-                if read := sampler.read(item):
-                    found[item[0]] = strip(read[0])
+            with suppress(ValueError, OSError):  # as of a video that has changed
+                if frames := read.read(item):
+                    found[item[0]] = strip(frames[0])
     return found
 
 

@@ -4,15 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from runs import FOLDER
+from failures import with_failures
 
 import videocap
-from videocap import tasks
-from videocap.pipeline.config import load
-from videocap.pipeline.stages.experiment import Experiment
 
 
 def run(*arguments: str, **options) -> subprocess.CompletedProcess:
@@ -95,26 +91,9 @@ def test_a_wrong_file_is_named(tmp_path, captions, says, capsys):
 
 def test_of_many_failures_status_names_the_first_and_as_json_all(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(tmp_path / "artifacts"))
-    names = [f"video{number}.mp4" for number in range(100, 200)]
-    (tmp_path / "videos").mkdir()
-    for name in names:
-        (tmp_path / "videos" / name).write_text(name)
-    (tmp_path / "captions.csv").write_text("video,caption\n" + "".join(f"{name},a caption\n" for name in names))
-    (tmp_path / "clip.pt").write_text("weights")
-    (tmp_path / "mine.toml").write_text(FOLDER)
-    experiment = Experiment(load(tasks.Config, tmp_path / "mine.toml"))
-    tasks.Corpus.of(experiment).run()
-    gather = tasks.FrameFeatures.of(experiment)
-    items = sorted(gather.rows.items())
-    failed = [{"id": name, "digest": source, "reason": "is damaged"} for name, source in items[:12]]
-
-    def write(path: Path, key: str) -> dict:
-        path.write_bytes(b"rows")
-        whole = [source for _, source in items[12:]]
-        return {"digests": whole, "failures": failed, "content": "", "provenance": {}}
-
-    gather.spec.store.publish_shard(gather.rows.items(), 3, write, {"how": {}})
-    arguments = ["status", "--config", str(tmp_path / "mine.toml")]
+    gather, config = with_failures(tmp_path, [f"video{number}.mp4" for number in range(100, 200)], failed=12)
+    failed = [{"id": name, "digest": d, "reason": "is damaged"} for name, d in sorted(gather.rows.items())[:12]]
+    arguments = ["status", "--config", str(config)]
     for _ in range(2):  # as it is read from manifests, and as it was remembered
         assert videocap.main(arguments) == 0
         told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning")]

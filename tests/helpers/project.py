@@ -1,5 +1,6 @@
 """A copy of the project, to be edited and run."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -49,3 +50,30 @@ class Project:
         text = (self.folder / file).read_text()
         assert old in text
         (self.folder / file).write_text(text.replace(old, new, 1))
+
+    def move(self, old: str, new: str) -> None:
+        """Move a module to another folder, or give it another name, and change all imports and names of it."""
+        place = self.folder / new
+        place.parent.mkdir(exist_ok=True)
+        (place.parent / "__init__.py").touch()
+        (self.folder / old).rename(place)
+        (before, name), (after, other) = (self._dotted(one) for one in (old, new))
+        line = re.compile(rf"^( *)from {re.escape(before)} import (.*\b{name}\b.*)$", re.MULTILINE)
+
+        def moved(found: re.Match) -> str:
+            names = [one for one in found[2].split(", ") if one != name]
+            rest = f"{found[1]}from {before} import {', '.join(names)}\n" if names else ""
+            return f"{rest}{found[1]}from {after} import {other}"
+
+        for file in self.folder.rglob("*.py"):
+            if not any(folder.is_symlink() for folder in (file, *file.parents)):
+                text = file.read_text().replace(f"{before}.{name}", f"{after}.{other}")
+                if line.search(text):
+                    text = re.sub(rf"(?<![\w.]){name}\.(?=\w)", f"{other}.", line.sub(moved, text))
+                file.write_text(text)
+
+    @staticmethod
+    def _dotted(file: str) -> tuple[str, str]:
+        """The package of a module, and its name in that."""
+        package, _, name = f"videocap.{file.removesuffix('.py').replace('/', '.')}".rpartition(".")
+        return package, name

@@ -30,8 +30,8 @@ LAYERS = {
         "sharing run",
         "status how_made garbage recompute",
     ),
-    "extract": ("paths device json_files", "config", "corpus", "video encoders shards", "toy features"),
-    "model": ("config vocabulary frames", "captioner scores report", "captions", "training"),
+    "extract": ("paths device json_files words", "config", "corpus", "video encoders shards", "toy features"),
+    "model": ("config vocabulary frames words", "captioner scores report", "captions", "training"),
 }
 FILES = sorted(
     [ROOT / "tasks.py", *(path for name in ("pipeline", "extract", "model") for path in (ROOT / name).rglob("*.py"))]

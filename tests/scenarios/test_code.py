@@ -1,6 +1,9 @@
 """What an edit of the code makes stale, by the real command on a copy of the project that is edited."""
 
+import json
+
 import pytest
+from failures import with_failures
 from project import Project
 from runs import TINY
 
@@ -36,6 +39,47 @@ def test_an_edited_helper_of_generation_runs_what_uses_it_again(project):
     assert not ran & {"Vocabulary", "Corpus", "DecodeShard", "FrameFeatures"}
     project.edit("model/captions/search.py", "NEW = 1\n", "")
     assert project.run().ran() == set()
+
+
+def test_moved_modules_run_nothing_until_a_line_of_their_bodies_changes(tiny, tmp_path):
+    project = Project(tmp_path, tiny)
+    project.move("model/captions/search.py", "model/generation/beam.py")
+    project.move("model/training/stage.py", "model/training/fitting.py")
+    project.move("extract/shards/split.py", "extract/halves.py")
+    project.move("extract/video/sampler.py", "extract/frames/sampling.py")
+    assert SAYS not in project.status()
+    run = project.run()
+    assert run.ran() == set()
+    assert SAYS not in run.output
+    project.edit("model/generation/beam.py", "\nimport ", "\nNEW = 1\nimport ")
+    ran = project.run().ran()
+    assert {"Train", "Caption"} <= ran
+    assert not ran & {"Vocabulary", "Corpus", "DecodeShard", "FrameFeatures"}
+
+
+def test_what_is_told_of_earlier_runs_is_in_the_words_of_now(tmp_path, monkeypatch):
+    """Failures, reasons and warnings are kept as data."""
+    monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(tmp_path / "artifacts"))
+    gather, config = with_failures(tmp_path, ["video1.mp4"])
+    project = Project(tmp_path)
+    status = ("videocap", "status", "--config", str(config))
+    before = project.command(*status)[1]
+    assert "warning: FrameFeatures: 1 videos failed and are left out; what is repaired" in before
+    assert list(gather.spec.store.folder.glob("memo/*.json")), "it was remembered"
+    project.edit("pipeline/words.py", "failed and are left out", "would not do")
+    project.edit("pipeline/words.py", "waits for {waits}", "awaits {waits}")
+    assert "warning: FrameFeatures: 1 videos would not do; what is repaired" in project.command(*status)[1]
+    assert "awaits" in project.command(*status)[1]
+    kept = [path.read_text() for path in (tmp_path / "artifacts").rglob("*.json")]
+    assert not [text for text in kept if "left out" in text or "waits for" in text]
+
+
+def test_events_of_a_run_hold_no_sentences(tiny):
+    events = [json.loads(line) for log in tiny.artifacts.glob("logs/*.jsonl") for line in log.read_text().splitlines()]
+    starts = [event for event in events if event["event"] == "start"]
+    assert len(starts) > 10
+    assert all(isinstance(reason, dict) for event in starts for reason in event.get("reasons", []))
+    assert not [event for event in events if "why" in event or "reason" in event]
 
 
 def test_a_new_class_of_config_runs_nothing(project):

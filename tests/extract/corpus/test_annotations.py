@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from videocap.extract.corpus.annotations import clean, read
 from videocap.extract.corpus.source import CorpusError
+from videocap.extract.words import warning
 
 CAPTIONS = st.sampled_from(["a man runs", "a man jogs", "a dog"])
 TWICE = "captions given more than once, counted once"
@@ -153,7 +154,7 @@ def test_what_is_odd_in_msrvtts_files_is_counted_with_an_example(tmp_path):
     first.write_text(json.dumps(tree))
     assert table([first], "msrvtt") == {"video0": ("train", ("a man", "a man", "a boy"), {})}
     _, found = read([first], "msrvtt")
-    assert found.warnings() == [
+    assert list(map(warning, found.rows())) == [
         "1 captions given more than once, counted once: video0",
         "1 captions left out, of videos that the annotations do not list: video9",
         "1 captions with another's sen_id, kept: video0",

@@ -9,10 +9,15 @@ from annotations import digests, msrvtt_file
 from hypothesis import given
 from hypothesis import strategies as st
 
+from videocap.extract import words
 from videocap.extract.config import DataConfig
 from videocap.extract.corpus import corpus
 from videocap.extract.corpus.source import CorpusError
 from videocap.extract.corpus.video_files import find_videos
+
+
+def told(warnings: list[dict]) -> list[str]:
+    return [words.warning(json.loads(json.dumps(row))) for row in warnings]
 
 
 def folder_of(tmp_path: Path, text: str, name: str = "captions.csv") -> DataConfig:
@@ -38,7 +43,7 @@ def test_a_video_has_its_digest_split_captions_and_aspects(tmp_path):
         ("a.mp4", "sha-a.mp4", "train", ("a man runs", "a man jogs"), {"effect": ("gets tired",)}),
         ("b.mp4", "sha-b.mp4", "test", ("a cat",), {}),
     ]
-    assert report.warnings() == []
+    assert told(report.warnings()) == []
     assert report.annotated == report.kept
     assert report.kept["train"] == {"videos": 1, "captions": 2, "intention": 0, "effect": 1, "attribute": 0}
 
@@ -72,7 +77,7 @@ def test_what_is_left_out_is_counted_with_examples(tmp_path):
     text = "video,caption\na.mp4,x\na.mp4,.\ngone.mp4,y\nlost.mp4,y\nsilent.mp4,\n"
     videos, report = corpus.read(folder_of(tmp_path, text), digests("a.mp4", "silent.mp4", "other.mp4"))
     assert [video.id for video in videos] == ["a.mp4"]
-    assert report.warnings() == [
+    assert told(report.warnings()) == [
         "2 empty captions left out: a.mp4, silent.mp4",
         "1 video files left out, not in the annotations: other.mp4",
         "1 videos left out, no caption: silent.mp4",
@@ -108,7 +113,7 @@ def test_msrvtt_as_published(data):
     assert sum(len(video.captions) for video in videos) == 140
     assert {video.split for video in videos} == {"test"}
     assert videos[0].digest == "videos/video7010.mp4"
-    assert report.warnings() == []
+    assert told(report.warnings()) == []
 
 
 def test_msvd_as_published(data, tmp_path):
@@ -121,7 +126,7 @@ def test_msvd_as_published(data, tmp_path):
         ("j2Dhf-xFUxU_13_20", "train", 33),
         ("jPBxl9gFqNY_110_117", "test", 45),
     ]
-    assert report.warnings() == []
+    assert told(report.warnings()) == []
 
 
 def test_v2c_annotations_and_split_are_added(tmp_path):
@@ -139,7 +144,7 @@ def test_v2c_annotations_and_split_are_added(tmp_path):
     videos, report = corpus.read(section, digests("video0.mp4", "video1.mp4", "video2.mp4"))
     assert [(video.id, video.split) for video in videos] == [("video0", "train"), ("video1", "test")]
     assert videos[0].aspects == {"intention": ("to eat",)}
-    assert report.warnings() == ["1 videos left out, in no list of the splits: video2"]
+    assert told(report.warnings()) == ["1 videos left out, in no list of the splits: video2"]
 
 
 def test_without_a_split_videos_are_drawn_and_adding_some_moves_none(tmp_path):
@@ -177,7 +182,7 @@ def test_msrvtts_usual_splits_come_out_without_a_remark(msrvtt, data, lists, exp
     videos, report = corpus.read(section, digests(*(f"video{i}.mp4" for i in range(10_000))))
     assert tuple(report.kept[split]["videos"] for split in ("train", "val", "test")) == expected
     assert len(videos) == 10_000
-    assert report.warnings() == [
+    assert told(report.warnings()) == [
         "10000 videos do not have MSR-VTT's 20 captions: video0 has 1, video1 has 1, video10 has 1"
     ]
 
@@ -189,7 +194,7 @@ def test_msrvtt_in_other_splits_is_remarked_on(msrvtt, tmp_path):
     (tmp_path / "info.json").write_text(json.dumps(tree))
     section = DataConfig(kind="msrvtt", videos=tmp_path, annotations=tmp_path / "info.json")
     _, report = corpus.read(section, digests(*(f"video{i}.mp4" for i in range(10_000))))
-    warning, _ = report.unusual
+    warning, _ = told(report.unusual)
     assert "the splits are 6,512 / 497 / 2,990 (train, val, test); MSR-VTT's usual ones are 6,513 / 497 / 2," in warning
     tree["videos"] = tree["videos"][2000:]  # a part of it may be in any
     (tmp_path / "info.json").write_text(json.dumps(tree))
@@ -204,7 +209,7 @@ def test_without_training_videos_there_is_an_error_and_other_empty_splits_are_no
         corpus.make(tmp_path, SimpleNamespace(data=section), digests=files)
     section = folder_of(tmp_path, "video,caption,split\na.mp4,x,test\nb.mp4,y,train\n")
     warnings = corpus.make(tmp_path, SimpleNamespace(data=section), digests=files)
-    assert [warning for warning in warnings if "there are no val videos" in warning]
+    assert [warning for warning in told(warnings) if "there are no val videos" in warning]
 
 
 def test_counts_are_written_beside_the_table(tmp_path):
@@ -216,7 +221,8 @@ def test_counts_are_written_beside_the_table(tmp_path):
     assert counts["kept"]["train"] == {"videos": 1, "captions": 2, "intention": 0, "effect": 1, "attribute": 0}
     what = "videos left out, no file in the folder of videos"
     assert counts["left_out"] == [{"what": what, "count": 2, "names": 2, "examples": [repr("\x1b[0m.mp4"), "gone.mp4"]}]
-    assert counts["remarks"][0].startswith("there are no val videos")
+    val = {"unusual": "no videos", "split": "val", "counts": {"train": 1, "val": 0, "test": 0}}
+    assert counts["remarks"] == [val, val | {"split": "test"}]
 
 
 @given(st.permutations(["x/info.json", "y/info.json", "y/other.json"]))

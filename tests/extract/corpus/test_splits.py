@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from videocap.extract.corpus.left_out import LeftOut
 from videocap.extract.corpus.source import CorpusError
 from videocap.extract.corpus.splits import assign, carve, draw, draw_split
+from videocap.extract.words import warning
 
 
 @dataclass
@@ -31,7 +32,7 @@ def assigned(names: list[str], paths: list[Path]) -> tuple[dict[str, str | None]
     """The splits of the videos that stay, and what was found."""
     entries, found = {name: Entry() for name in names}, LeftOut()
     left_out = assign(entries, paths, found)
-    return {n: e.split for n, e in entries.items() if n not in left_out}, found.warnings()
+    return {n: e.split for n, e in entries.items() if n not in left_out}, list(map(warning, found.rows()))
 
 
 def test_lists_decide_and_what_is_in_none_is_left_out(tmp_path):

@@ -14,6 +14,7 @@ from PIL import Image
 from videos import synthetic
 
 from videocap.extract.config import DecodeConfig, EncoderConfig
+from videocap.extract.video.sampler import Sampler
 from videocap.model.config import METRICS
 from videocap.model.report import curves, page, stage, strips
 from videocap.pipeline.digests import file_digest
@@ -63,6 +64,7 @@ def inputs(tmp_path):
     clip = synthetic(tmp_path / "videos" / "a.mp4", "-pix_fmt yuv420p")
     (tmp_path / "table.json").write_text(json.dumps([["a.mp4", file_digest(clip)]]))
     shown = {"videos": clip.parent, "sampling": SimpleNamespace(decode=DecodeConfig(), encoder=EncoderConfig())}
+    shown |= {"sampler": Sampler}
     return {"failures": [], "table": tmp_path / "table.json", "paper": PAPER, **shown, **files}
 
 
@@ -168,8 +170,8 @@ def test_a_video_that_has_gone_or_changed_has_no_strip(tmp_path):
     (tmp_path / "b.mp4").write_text("no video")
     items = [("a.mp4", file_digest(clip)), ("b.mp4", file_digest(tmp_path / "b.mp4")), ("c.mp4", "0" * 64)]
     sections = DecodeConfig(), EncoderConfig()
-    assert set(strips.strips(items, tmp_path, *sections)) == {"a.mp4"}
-    assert strips.strips([("a.mp4", "0" * 64)], tmp_path, *sections) == {}
+    assert set(strips.strips(items, tmp_path, *sections, Sampler)) == {"a.mp4"}
+    assert strips.strips([("a.mp4", "0" * 64)], tmp_path, *sections, Sampler) == {}
 
 
 @pytest.mark.slow
