@@ -26,8 +26,9 @@ from videocap.model.captions.search import search
 from videocap.model.config import AspectsConfig, DecoderConfig, FusionConfig, GenerateConfig, Vis2TextConfig
 from videocap.model.vocabulary import EOS, SOS
 
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "model"))
-from test_generation import reference
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "helpers"))
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "model" / "captions"))
+from test_search import reference
 
 FRAMES, WIDTH, WORDS = 20, 512, 10_000
 

@@ -2,7 +2,7 @@
 
     python docs/make_config.py
 
-Run it when a field is added or changed; `tests/test_docs.py` fails until then.
+Run it when a field is added or changed; `tests/house/test_docs.py` fails until then.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ WIDTH = 120
 HEAD = """# Config
 
 Every section and field of a config file, with its default. This page is written by `docs/make_config.py` from the
-classes in [`pipeline/config.py`](../pipeline/config.py), [`extract/config.py`](../extract/config.py) and
-[`model/config.py`](../model/config.py); a test fails when it is not what that writes.
+classes that hold them: [`pipeline/config.py`](../pipeline/config.py) has `[experiment]` and `[pipeline]`, and puts the
+`SECTIONS` of [`extract/config.py`](../extract/config.py) and [`model/config.py`](../model/config.py) beside them. A
+test fails when the page is not what that writes.
 
 A config file is TOML; what it leaves out has its default. `--override "train.epochs=3 fusion.block=conv1d"` changes
 fields for one run. Unknown sections and fields are refused, and so are values that do not go together: a line for each
 names the file, the field and what to do. The config that a run was made with, defaults spelled out, is
 `runs/<experiment>/config.toml`. [`configs/`](../configs) has configs to start from;
-[`configs/demo.toml`](../configs/demo.toml) is what `luigi --module tasks Pipeline` takes where no `--config` is given.
+[`configs/demo.toml`](../configs/demo.toml) is what is taken where no `--config` is given.
 
 Each field has one of three roles:
 - **what** decides values. It is in the keys of the stages that read it: change it, and they run again.

@@ -23,7 +23,7 @@ class Artifacts:
     ```
     <Stage>/<key>/manifest.json     recipe, files with size and sha256, provenance; published last
     <Stage>/<key>/<unique>/…        the payload: the stage's files
-    stores/<spec>/                  shards of features, frames or caption embeddings (see stores.py)
+    stores/<spec>/                  shards of features, frames or caption embeddings (see `pipeline.stores.store`)
     runs/<experiment>               link to the newest results of an experiment
     sources/                        sha256 of files outside, by size and mtime
     scratch/                        locks and unfinished work; may be deleted when nothing runs

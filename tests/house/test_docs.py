@@ -118,6 +118,27 @@ def test_every_relative_link_leads_to_a_file_and_a_heading_that_are_there(page):
         assert not anchor or anchor in anchors(place), f"{page.name}: {target}"
 
 
+# -- places in the code: `model/scores/cider.py`, `model/scores/stage.py:make`
+
+
+PLACE = re.compile(
+    r"`((?:(?:pipeline|extract|model|videocap|tests|docs|benchmarks|configs)/[\w./-]*|tasks\.py))(?::(\w+))?`"
+)
+
+
+@parametrized_by_page
+def test_every_place_in_the_code_that_a_page_names_is_there(page):
+    for place, name in PLACE.findall(page.read_text(encoding="utf-8")):
+        assert (ROOT / place).exists(), f"{page.name}: {place}"
+        if name:
+            assert re.search(rf"^(def|class) {name}\b", (ROOT / place).read_text(), re.MULTILINE), f"{place}:{name}"
+
+
+def test_places_in_the_code_are_found():
+    found = PLACE.findall("`tasks.py`, `model/`, `model/scores/stage.py:make`, and `data/model/x.py`")
+    assert found == [("tasks.py", ""), ("model/", ""), ("model/scores/stage.py", "make")]
+
+
 # -- command lines
 
 

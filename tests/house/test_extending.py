@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,8 +54,9 @@ def test_what_is_to_be_changed_is_there_once(section):
 
 
 def extended(folder: Path, section: str) -> Project:
-    """A copy of the project that is extended as a section says."""
+    """A copy of the project, with its tests, that is extended as a section says."""
     project = Project(folder)
+    shutil.copytree(ROOT / "tests", project.folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     for file, old, new in changes(section):
         if old is None:
             (project.folder / file).write_text(new)
@@ -83,6 +85,15 @@ def test_a_stage_is_added_as_the_page_says(tiny, tmp_path):
     run = project.run("frequency.most=5")
     assert run.ran() == {"Frequency", "Report"}
     assert len(json.loads(run.result("frequency.json"))) == 5
+
+
+@pytest.mark.slow
+def test_what_the_page_adds_to_the_tests_is_all_that_they_lack(tmp_path):
+    project = extended(tmp_path, "A stage")
+    assert project.command("docs.make_config") == (0, "")
+    modules = [f"tests/house/test_{name}.py" for name in ("staleness", "imports", "docs")]
+    status, output = project.command("pytest", "-q", *modules)
+    assert status == 0, output
 
 
 @pytest.mark.slow
