@@ -340,7 +340,10 @@ class Table(Sweep):
     def paper(self):
         from videocap.model.report.tables import Table as Rows
 
-        return Rows.read(CONFIGS / "ablations" / f"table{self.number}.toml")
+        try:
+            return Rows.read(CONFIGS / "ablations" / f"table{self.number}.toml")
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
 
     def rows(self, base: Config) -> dict[str, str]:
         if self.number not in range(1, 6):

@@ -39,7 +39,7 @@ def file_digest(path: Path) -> str:
 
 
 def code_digest(module: str) -> str:
-    """Digest of a module's code and of all that it imports from the packages that lie beside its own.
+    """Digest of a module's code and of all that it imports of this project, or of its own package if that is another.
 
     A tree: the digest of a module is that of its code, in which each module that it imports is called by that one's
     digest instead of its name. So neither where modules lie nor what they are called counts, and a helper's change
@@ -55,26 +55,30 @@ _digests: dict[str, str] = {}
 
 
 def _code_digest(name: str, above: tuple[str, ...]) -> tuple[str, int]:
-    """A module's digest, and how far up the outermost module lies that it imports in a circle.
+    """A module's digest, and how far up the outermost module lies that is imported in a circle below it.
 
-    A module in a circle is called by the number of steps back to it.
+    A module that is imported in a circle is called by the number of steps back to it. So what a module of a circle is
+    called depends on where one enters that: only the digests of others are kept.
     """
     if name in above:
         return f"{len(above) - above.index(name)} back", above.index(name)
-    if name not in _digests:
-        highest = len(above)
+    if name in _digests:
+        return _digests[name], _NO_CIRCLE
+    highest = _NO_CIRCLE
 
-        def called(other: str) -> str:
-            nonlocal highest
-            found, height = _code_digest(other, (*above, name))
-            highest = min(highest, height)
-            return found
+    def called(other: str) -> str:
+        nonlocal highest
+        found, height = _code_digest(other, (*above, name))
+        highest = min(highest, height)
+        return found
 
-        found = digest(_Shape(name, called).of(ast.parse(_source(name).read_text(encoding="utf-8"))))
-        if highest < len(above):  # of a circle that began above: seen from elsewhere it is another
-            return found, highest
+    found = digest(_Shape(name, called).of(ast.parse(_source(name).read_text(encoding="utf-8"))))
+    if highest > len(above):
         _digests[name] = found
-    return _digests[name], len(above)
+    return found, highest
+
+
+_NO_CIRCLE = 1 << 30
 
 
 class _Shape:
@@ -85,7 +89,9 @@ class _Shape:
     """
 
     def __init__(self, name: str, called: Callable[[str], str]):
-        self.name, self.root, self.called = name, _root(name), called
+        self.name, self.called = name, called
+        # what is local: this project, and the package of the module, which may be a user's own
+        self.tops = {name.split(".")[0], __name__.split(".")[0]}
         self.modules: dict[str, str] = {}
         """What the names of imported modules of this project stand for, of those that stand for nothing else."""
 
@@ -95,7 +101,7 @@ class _Shape:
         found: dict[str, set[str]] = {}
         for node in imports:
             for name, module, attribute in self._imported(node):
-                if attribute is None and bound[name] == 0 and self._is_local(module):
+                if attribute is None and "." not in name and bound[name] == 0 and self._is_local(module):
                     found.setdefault(name, set()).add(module)
                 else:
                     found.setdefault(name, set()).add("")  # stands for something else, too
@@ -110,28 +116,33 @@ class _Shape:
         if isinstance(node, ast.Name) and node.id in self.modules:
             return ["module", self.modules[node.id]]
         if isinstance(node, ast.Constant):
-            return ["Constant", type(node.value).__name__, repr(node.value)]
+            return ["Constant", type(node.value).__name__, ascii(node.value)]
         if isinstance(node, ast.AST):
             parts = [[name, self._shape(value)] for name, value in ast.iter_fields(node) if name not in LEFT_OUT]
             return [type(node).__name__, *(part for part in parts if part[1] not in (None, []))]
         return node if isinstance(node, str | int | None) else repr(node)
 
     def _block(self, nodes: list) -> list:
-        """The shapes of statements, or of other parts in a row; imports that follow each other are sorted."""
+        """The shapes of statements, or of other parts in a row; imports that follow each other are sorted.
+
+        But not where one of them may hide another: then their order matters.
+        """
         shapes: list = []
         for are_imports, some in groupby(nodes, lambda node: isinstance(node, ast.Import | ast.ImportFrom)):
             if are_imports:
-                shapes += sorted((one for node in some for one in self._import(node)), key=canonical)
+                found = [one for node in some for one in self._imported(node)]
+                names = [name for name, _, _ in found]
+                imports = [self._import(*one) for one in found]
+                hides = "*" in names or len(set(names)) < len(names)
+                shapes += imports if hides else sorted(imports, key=canonical)
             else:
                 shapes += [self._shape(node) for node in some if not _is_text(node)]
         return shapes
 
-    def _import(self, node: ast.Import | ast.ImportFrom) -> list:
-        """The shape of each name that is imported."""
-        return [
-            ["import", self._called(module), attribute, *([] if attribute is None and name in self.modules else [name])]
-            for name, module, attribute in self._imported(node)
-        ]
+    def _import(self, name: str, module: str, attribute: str | None) -> list:
+        """The shape of a name that is imported."""
+        known = attribute is None and name in self.modules
+        return ["import", self._called(module), attribute, *([] if known else [name])]
 
     def _called(self, module: str) -> str:
         if not self._is_local(module):
@@ -139,7 +150,7 @@ class _Shape:
         return "config" if module.rpartition(".")[2] == "config" else self.called(module)
 
     def _is_local(self, module: str) -> bool:
-        return _root(module) == self.root and _source(module) is not None
+        return module.split(".")[0] in self.tops and _source(module) is not None
 
     def _imported(self, node: ast.Import | ast.ImportFrom) -> list[tuple[str, str, str | None]]:
         """The name that each import binds, the module, and what of it; None for the module itself."""
@@ -147,12 +158,18 @@ class _Shape:
             return [(alias.asname or alias.name, alias.name, None) for alias in node.names]
         module = node.module or ""
         if node.level:
-            module = ".".join([*self.name.split(".")[: -node.level], *filter(None, [module])])
+            here = self.name.split(".") + ["__init__"] * (_source(self.name).name == "__init__.py")
+            module = ".".join([*here[: -node.level], *filter(None, [module])])
         found = []
         for alias in node.names:
             # `from model import fusion` names a module, `from model.fusion import Fusion` a class of one
             whole, name = f"{module}.{alias.name}", alias.asname or alias.name
-            found.append((name, whole, None) if self._is_local(whole) else (name, module, alias.name))
+            if not self._is_local(whole):
+                found.append((name, module, alias.name))
+            elif self._is_local(module) and alias.name in _defined(module):  # the package hides its module, or shows it
+                found += [(name, module, alias.name), (name, whole, None)]
+            else:
+                found.append((name, whole, None))
         return found
 
 
@@ -176,13 +193,11 @@ def _is_text(node: Any) -> bool:
 
 
 @cache
-def _root(name: str) -> Path | None:
-    """The folder in which a module's package lies; for an installed one the package itself. None if there is none."""
-    spec = find_spec(name.split(".")[0])
-    if spec is None or not spec.origin or not spec.submodule_search_locations:
-        return None
-    package = Path(spec.origin).parent
-    return package if package.parent.name == "site-packages" else package.parent
+def _defined(name: str) -> set[str]:
+    """The names that a module binds, anywhere in it."""
+    nodes = list(ast.walk(ast.parse(_source(name).read_text(encoding="utf-8"))))
+    imports = [alias for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names]
+    return {name for node in nodes for name in _bound(node)} | {alias.asname or alias.name for alias in imports}
 
 
 @cache
@@ -191,7 +206,7 @@ def _source(name: str) -> Path | None:
     top, *rest = name.split(".")
     spec = find_spec(top)
     if not rest:
-        return Path(spec.origin)
+        return Path(spec.origin) if spec and spec.origin else None
     path = Path(spec.submodule_search_locations[0], *rest) if spec.submodule_search_locations else Path(top)
     places = (path.with_name(f"{path.name}.py"), path / "__init__.py")
     return next((place for place in places if place.is_file()), None)

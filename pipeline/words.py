@@ -43,7 +43,7 @@ def reason(reason: Mapping[str, Any]) -> str:
     if what == "config":
         return f"{field}: {old} → {new}"
     if what == "items" and "added" in reason:
-        return f"{field}: {_some(reason['added'], 'new')}, {_some(reason['gone'], 'gone')}"
+        return f"{field}: {_some(reason, 'added', 'new')}, {_some(reason, 'gone', 'gone')}"
     if what == "items":
         return f"{new - old} of {new} items are not held"
     if what == "failures":
@@ -52,16 +52,18 @@ def reason(reason: Mapping[str, Any]) -> str:
         verb = "changed" if new else "is no longer read"
         return f"waits for {field.partition(':')[0]}" if new is None else f"{field} {verb}"
     if what == "source" and "unread" in reason:
-        return f"{_some(reason['unread'], 'files new, touched or moved')}: will be read"
+        return f"{_some(reason, 'unread', 'files new, touched or moved')}: will be read"
     if what == "source":
         return f"{field} is {'new' if old is None else 'gone' if new is None else 'changed'}"
     return f"{what} changed" if what == field else f"{what} of {field} changed"
 
 
-def _some(names: Sequence[str], what: str) -> str:
-    """A count and the first names: "3 new (a, b, …)"."""
-    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-    return f"{len(names)} {what}" + (f" ({shown})" if names else "")
+def _some(reason: Mapping[str, Any], list_of: str, what: str) -> str:
+    """A count and the first names of one of its lists: "3 new (a, b, …)"."""
+    names = reason[list_of]
+    count = reason.get(f"{list_of}_count", len(names))
+    shown = ", ".join(names[:3]) + (", …" if count > 3 else "")
+    return f"{count} {what}" + (f" ({shown})" if names else "")
 
 
 def reasons(reasons: Sequence[Mapping[str, Any]], most: int = 3) -> str:

@@ -89,7 +89,7 @@ class VideoCaptioner:
         self.warn = warn
         train = tasks.Train.of(self.experiment)
         if not train.complete():
-            command = ["luigi", "--module", "tasks", "Pipeline", "--config", os.fspath(config)]
+            command = ["videocap", "run", "--config", os.fspath(config)]
             command += ["--override", override] if override else []
             why = words.reasons(train.product.reasons())
             raise ValueError(

@@ -79,7 +79,7 @@ def init(chosen: argparse.Namespace) -> int:
         file.write(text)
     print("\nWritten:", printable(str(output)))
     print("With that done, next:" if about.missing else "Next:")
-    for command in ("videocap status", "luigi --module tasks Pipeline"):
+    for command in ("videocap status", "videocap run"):
         print(printable(f"  {command} --config {shlex.quote(str(output))}"))
     return 1 if about.missing else 0
 

@@ -95,7 +95,10 @@ class Sweep(luigi.Task):
         return f"\n{_read(shown)}\nResults: {shown}" + "".join(f", {suffix}" for suffix in self.suffixes[1:])
 
     def unfinished(self) -> str:
-        """What a person sees of a run that did not."""
+        """What a person sees of a run that did not; files of other figures, which would pass for these, are deleted."""
+        for suffix in self.suffixes:
+            with contextlib.suppress(OSError):
+                self._file(suffix).unlink()
         done = self.done()
         table = f"\nSo far:\n{self.texts(done)[self.suffixes[0]]}\n" if done else ""
         return f"{table}not done: {', '.join(name for name in self.roots if name not in done)}\n"
@@ -123,16 +126,7 @@ class Sweep(luigi.Task):
                 )
 
     def requires(self) -> list[Root]:
-        """All experiments; Luigi asks for them when it has found that the files don't show these."""
-        if ending.is_asked_for(self):
-            self._withdraw()
         return list(self.roots.values())
-
-    def _withdraw(self) -> None:
-        """Delete the files until all is done: those of other figures would pass for these."""
-        for suffix in self.suffixes:
-            with contextlib.suppress(OSError):  # `run` meets it, too, and reports it
-                self._file(suffix).unlink()
 
     def complete(self) -> bool:
         done = self.done()

@@ -34,7 +34,7 @@ def push(experiment: Experiment, names: Sequence[str], there: Place, dry_run: bo
     Raises:
         ValueError: for a name of none of the experiment's stages, or a place that can't be.
     """
-    stages = chosen(experiment, names)
+    kinds = chosen(experiment, names)
     if not dry_run:
         there.create()
     here = Folder(experiment.artifacts.root, mine=True)
@@ -49,7 +49,7 @@ def push(experiment: Experiment, names: Sequence[str], there: Place, dry_run: bo
         else:
             _send_result(stage, here, there, sent, dry_run)
 
-    return _each(stages, send)
+    return _each(experiment, kinds, send)
 
 
 def pull(
@@ -79,20 +79,22 @@ def pull(
             _send_result(stage, there, here, sent, dry_run)
         experiment.look_again()
 
-    return _each(chosen(experiment, names), send)
+    return _each(experiment, chosen(experiment, names), send)
 
 
-def _each(stages: Sequence[Declared], send: Callable[[Declared, Sent], None]) -> Iterator[Sent]:
-    for stage in stages:
-        sent = Sent(stage.name)
+def _each(
+    experiment: Experiment, kinds: Sequence[type[Declared]], send: Callable[[Declared, Sent], None]
+) -> Iterator[Sent]:
+    for kind in kinds:
+        sent = Sent(kind.__name__)
         try:
-            send(stage, sent)
+            send(kind.of(experiment), sent)
         except Exception as error:  # places have errors of their own, and the other stages go on
             sent.problems.append(reason(error))
         yield sent
 
 
-def chosen(experiment: Experiment, names: Sequence[str]) -> list[Declared]:
+def chosen(experiment: Experiment, names: Sequence[str]) -> list[type[Declared]]:
     """The stages of these names, with those that their keys depend on, in order; specs instead of gathers.
 
     Raises ValueError for a name of none of the experiment's stages.
@@ -110,7 +112,7 @@ def chosen(experiment: Experiment, names: Sequence[str]) -> list[Declared]:
         if kind not in found:
             found.add(kind)
             todo += [other for other, _ in drafts[kind].needs().values()]
-    return [experiment.node(kind) for kind in experiment.order if kind in found]
+    return [kind for kind in experiment.order if kind in found]
 
 
 def _send_result(stage: Declared, place: Place, there: Place, sent: Sent, dry_run: bool) -> None:

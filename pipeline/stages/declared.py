@@ -48,6 +48,10 @@ class Declared:
     """What follows depends on the key, not on the content: for weights."""
     holds: ClassVar[tuple[str, str] | None] = None
     """What a person calls its items and their rows, of a stage that has some."""
+    after: ClassVar[type[Declared] | None] = None
+    """The stage whose shards this one reads as they come."""
+    specs: ClassVar[tuple[type[Declared], ...]] = ()
+    """The stages whose items this one gathers: one of them, which says `Gather.kind`."""
 
     experiment: Experiment
 
@@ -144,7 +148,7 @@ class Declared:
 
 def title(stage: Declared) -> str:
     """The stage, and which of how many it is."""
-    order, several = stage.experiment.order, sum(bool(known.order) for known in Experiment.known()) > 1
+    order, several = stage.experiment.order, len(Experiment.known()) > 1
     of = f" of {stage.experiment.config.experiment.name}" if several else ""
     kind = type(stage)
     return f"[{order.index(kind) + 1}/{len(order)}] {stage.name}{of}" if kind in order else stage.name

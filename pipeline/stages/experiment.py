@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import luigi
-
 from videocap.pipeline.artifacts.results import Artifacts
 from videocap.pipeline.config import BaseConfig, fields
 from videocap.pipeline.digests import digest
@@ -30,7 +28,7 @@ class Experiment:
 
     _known: ClassVar[dict[str, Experiment]] = {}
 
-    def __init__(self, config: BaseConfig, last: Kind | None = None):
+    def __init__(self, config: BaseConfig, last: Kind):
         self.config = config
         self.roles = fields(type(config))
         self.artifacts = artifacts_of(config)
@@ -39,7 +37,7 @@ class Experiment:
         self._nodes: dict[Kind, Any] = {}
         Experiment._known[self.token] = self
         # drafts: the stages themselves would look at the files outside
-        self.order = graph.order(last, lambda kind: kind.draft(self)) if last else ()
+        self.order = graph.order(last, lambda kind: kind.draft(self))
 
     @classmethod
     def known(cls) -> Sequence[Experiment]:
@@ -74,11 +72,11 @@ class Experiment:
 
     def needed(self) -> dict[Kind, bool]:
         """The incomplete stages that the last one needs, see `graph.needed`."""
-        return graph.needed(self.order[-1], self.node) if self.order else {}
+        return graph.needed(self.order[-1], self.node)
 
     def needs(self, node: Any) -> bool:
-        """Whether a stage must be complete for the last one to be; where no order is given, always."""
-        return not self.order or type(node) in self.needed()
+        """Whether a stage must be complete for the last one to be."""
+        return type(node) in self.needed()
 
     def needs_of_any(self, node: Any) -> bool:
         """Whether this experiment, or another of this process that has just this stage, needs it."""
@@ -86,7 +84,7 @@ class Experiment:
             return True
         for other in Experiment.known():
             mine = other._nodes.get(type(node))
-            if other is not self and other.order and mine is not None and mine.id == node.id:
+            if other is not self and mine is not None and mine.id == node.id:
                 other.look_again()
                 if other.needs(mine):
                     return True
@@ -101,23 +99,3 @@ def artifacts_of(config: BaseConfig) -> Artifacts:
     """The artifacts folder that the environment or a config names."""
     configured = os.environ.get("VIDEOCAP_ARTIFACTS") or config.pipeline.artifacts or "artifacts"
     return Artifacts(Path(configured).expanduser())
-
-
-class ExperimentParameter(luigi.Parameter):
-    """Hands the experiment from task to task; no part of a task's id.
-
-    Luigi sends tasks that are yielded by a run to its scheduler as strings, and makes them anew from these in
-    the same process: so an experiment goes as a token that this process, or the one that forked it, knows.
-    """
-
-    def __init__(self):
-        super().__init__(significant=False, description="set by the task that requires this one")
-
-    def serialize(self, value: Experiment) -> str:
-        return value.token
-
-    def parse(self, text: str) -> Experiment:
-        return Experiment.called(text)
-
-    def _warn_on_wrong_param_type(self, name: str, value: Any) -> None:
-        """Luigi expects strings."""

@@ -17,6 +17,7 @@ from videocap.pipeline.stages.declared import Declared, title
 from videocap.pipeline.stages.gathered import Gathered
 from videocap.pipeline.stages.pack import Pack
 from videocap.pipeline.stages.product import Product
+from videocap.pipeline.stages.reasons import shortened
 from videocap.pipeline.stages.rows import Rows
 from videocap.pipeline.stages.spec import Spec
 from videocap.pipeline.stages.stage import Stage
@@ -90,7 +91,7 @@ class Gather(Stage):
         attempt = 0
         while not self.rows.settled():
             if attempt == 0:
-                self.log("start", items=len(self.rows.items()), reasons=self.product.reasons(), waits=True)
+                self.log("start", items=len(self.rows.items()), reasons=shortened(self.product.reasons()), waits=True)
                 self._announce()
                 jobs.write(*run)
             store = self.spec.store

@@ -87,6 +87,9 @@ class Gathered:
     def manifest(self) -> None:
         """Shards have theirs."""
 
+    def payload(self) -> None:
+        """Its rows are in shards."""
+
     def nearest(self) -> Earlier | None:
         return self.gather.spec.product.nearest()
 
@@ -119,7 +122,8 @@ class Gathered:
         if not known:
             return ()
         failed = words.failed_items(known["failed"], known["failures"], spec.holds[0], known["again"])
-        return failed + [spec.warns[name].format(count=count) for name, count in known["counted"].items() if count]
+        counted = [(spec.warns[name], count) for name, count in known["counted"].items() if name in spec.warns]
+        return failed + [text.format(count=count) for text, count in counted if count]
 
     def about(self) -> dict[str, Any]:
         """The items that failed; tables and manifests are read only if some did."""

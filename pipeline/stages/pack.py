@@ -15,7 +15,7 @@ import luigi
 
 from videocap.pipeline.artifacts import events
 from videocap.pipeline.digests import digest
-from videocap.pipeline.stages.experiment import ExperimentParameter
+from videocap.pipeline.stages.parameter import ExperimentParameter
 from videocap.pipeline.stages.spec import Spec
 from videocap.pipeline.stages.stage import Stage, write_failure
 from videocap.pipeline.stores.plans import read_plan

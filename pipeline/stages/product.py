@@ -60,6 +60,9 @@ class Product(Protocol):
     def manifest(self) -> dict | None:
         """What was published under the key, where that is one thing."""
 
+    def payload(self) -> Path | None:
+        """The folder of its files, where there is one, if they are all there."""
+
     def nearest(self) -> Earlier | None:
         """The earlier one whose recipe differs least from the present one."""
 

@@ -40,3 +40,13 @@ def differences(old: dict, new: dict) -> list[Reason]:
 def waiting(draft: dict) -> list[Reason]:
     """The inputs that have no identity yet."""
     return [{"what": "input", "field": f, "old": None, "new": None} for f, v in draft["inputs"].items() if v is None]
+
+
+def shortened(reasons: list[Reason], most: int = 10) -> list[Reason]:
+    """The reasons with the first of long lists of names, and beside them how many there are: {"unread_count": 5000}."""
+    found = []
+    for reason in reasons:
+        long = {name: value for name, value in reason.items() if isinstance(value, list) and len(value) > most}
+        counts = {f"{name}_count": len(value) for name, value in long.items()}
+        found.append(reason | {name: value[:most] for name, value in long.items()} | counts)
+    return found

@@ -83,6 +83,9 @@ class Shards:
     def manifest(self) -> None:
         """There are many."""
 
+    def payload(self) -> None:
+        """Shards are files of a store."""
+
     def nearest(self) -> Earlier | None:
         stores = map(Store.open, stores_in(self.spec.artifacts.root, self.recipe.name))
         found = [Earlier.of({"recipe": store.spec, **store.newest()}) for store in stores if store and store.newest()]

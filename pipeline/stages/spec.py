@@ -91,7 +91,7 @@ class Spec(Declared):
     @property
     def then(self) -> Spec | None:
         """The spec of the experiment that reads this one's shards."""
-        kind = next((kind for kind in self.experiment.order if getattr(kind, "after", None) is type(self)), None)
+        kind = next((kind for kind in self.experiment.order if kind.after is type(self)), None)
         return kind and self.experiment.node(kind)
 
     @property
@@ -100,7 +100,7 @@ class Spec(Declared):
         last = self.then
         if last is not None:
             return last.gather
-        kind = next(kind for kind in self.experiment.order if type(self) in getattr(kind, "specs", ()))
+        kind = next(kind for kind in self.experiment.order if type(self) in kind.specs)
         return self.experiment.node(kind)
 
     def upstream(self) -> list[Kind]:

@@ -13,9 +13,11 @@ import luigi
 from videocap.pipeline.artifacts import events, jobs
 from videocap.pipeline.digests import digest
 from videocap.pipeline.stages.declared import Declared
-from videocap.pipeline.stages.experiment import Experiment, ExperimentParameter
+from videocap.pipeline.stages.experiment import Experiment
 from videocap.pipeline.stages.failures import described
+from videocap.pipeline.stages.parameter import ExperimentParameter
 from videocap.pipeline.stages.product import Product, Result
+from videocap.pipeline.stages.reasons import shortened
 
 
 class Stage(Declared, luigi.Task):
@@ -70,7 +72,7 @@ class Stage(Declared, luigi.Task):
         jobs.write(self.artifacts, self.experiment.token, self.experiment.made_of)
 
     def _publish(self, recipe: dict, key: str) -> None:
-        self.log("start", key=key, reasons=self.product.reasons())
+        self.log("start", key=key, reasons=shortened(self.product.reasons()))
         started = time.time()
         self.artifacts.publish(self.name, key, recipe, self._make, self.provenance())
         self.log("ran", key=key, seconds=round(time.time() - started, 3))

@@ -1,5 +1,6 @@
 """Keys: one text for one value; code counts without comments, docstrings and layout, helpers included."""
 
+import itertools
 import subprocess
 import sys
 
@@ -134,6 +135,59 @@ def test_a_circle_of_modules_has_digests_too(shapes):
     assert shapes(**circle) == before
     assert shapes(sizes=circle["sizes"].replace("x * x", "x + x")) != before
     assert shapes("sizes", **circle) != shapes("sizes", areas=SOURCE + "NEW = 1\n", **circle)
+
+
+def test_in_a_circle_it_does_not_matter_what_was_digested_before(shapes, tmp_path):
+    circle = {"sizes": "from shapes import areas\n" + SQUARE, "other": "from shapes.sizes import square\n"}
+    alone = {module: shapes(module, **circle) for module in ("areas", "sizes", "other")}
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from videocap.pipeline import digests\n"
+    code += "print(*(digests.code_digest(f'shapes.{name}') for name in sys.argv[2:]))"
+    for order in itertools.permutations(alone):
+        command = [sys.executable, "-c", code, str(tmp_path / "0"), *order]
+        found = subprocess.check_output(command, text=True).split()
+        assert dict(zip(order, found, strict=True)) == alone
+
+
+OTHER = "def square(x):\n    return 4 * x\n"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        # which of two modules is meant by its whole name
+        ("import shapes.sizes\nimport shapes.others\nprint(shapes.sizes.square(2))", None),
+        # of two of one name the last one counts
+        (
+            "from shapes.sizes import square\nfrom shapes.others import square\n",
+            "from shapes.others import square\nfrom shapes.sizes import square\n",
+        ),
+        (
+            "from shapes.sizes import *\nfrom shapes.others import *\n",
+            "from shapes.others import *\nfrom shapes.sizes import *\n",
+        ),
+    ],
+)
+def test_which_of_two_imports_counts(shapes, one, other):
+    before = shapes(areas=one, others=OTHER)
+    after = shapes(areas=other, others=OTHER) if other else shapes(areas=one, sizes=OTHER, others=SQUARE)
+    assert before != after
+
+
+def test_a_name_that_a_package_defines_itself_counts_though_a_module_is_called_so(shapes):
+    source = "from shapes.flat import side\nprint(side)\n"
+    modules = {"flat.side": "LENGTH = 1\n", "flat.__init__": "side = 1\n"}
+    before = shapes(areas=source, **modules)
+    assert shapes(areas=source, **modules | {"flat.__init__": "side = 2\n"}) != before
+    assert shapes(areas=source, **modules | {"flat.side": "LENGTH = 2\n"}) != before
+
+
+def test_what_a_package_imports_from_its_own_modules_counts(shapes):
+    source, package = (
+        "from shapes.flat import side\nprint(side)\n",
+        {"flat.__init__": "from .sides import length as side\n"},
+    )
+    before = shapes(areas=source, **{"flat.sides": "length = 1\n"}, **package)
+    assert shapes(areas=source, **{"flat.sides": "length = 2\n"}, **package) != before
 
 
 def test_classes_of_config_do_not_count(shapes):

@@ -167,7 +167,7 @@ def test_names_of_strangers_do_not_reach_the_terminal(folder):
 def test_a_corpus_is_not_made_without_features_that_have_gone(folder, monkeypatch):
     monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(folder / "artifacts"))
     videocap(folder, "store", "import", "theirs.hdf5", "--name", "c3d")
-    experiment = Experiment(load(tasks.Config, folder / "theirs.toml"))
+    experiment = Experiment(load(tasks.Config, folder / "theirs.toml"), tasks.Report)
     corpus = tasks.Corpus.of(experiment)
     assert len(corpus.recipe.digests(compute=True)) == 2
     assert len(corpus.inputs()["features"]) == 25
@@ -176,7 +176,7 @@ def test_a_corpus_is_not_made_without_features_that_have_gone(folder, monkeypatc
     with pytest.raises(ValueError, match=r"have gone: import them again"):
         corpus.inputs()
     assert "25 of 26 items are new" in videocap(folder, "store", "import", "theirs.hdf5", "--name", "c3d").stdout
-    corpus = tasks.Corpus.of(Experiment(load(tasks.Config, folder / "theirs.toml")))
+    corpus = tasks.Corpus.of(Experiment(load(tasks.Config, folder / "theirs.toml"), tasks.Report))
     assert len(corpus.recipe.digests(compute=True)) == 3
     assert len(corpus.inputs()["features"]) == 25
 
@@ -189,7 +189,7 @@ def test_features_that_were_not_imported_are_named(folder):
 
 def test_the_store_of_an_import_is_that_of_the_stage(folder, monkeypatch):
     monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(folder / "artifacts"))
-    experiment = Experiment(load(tasks.Config, folder / "theirs.toml"))
+    experiment = Experiment(load(tasks.Config, folder / "theirs.toml"), tasks.Report)
     assert tasks.ForeignShard.of(experiment).store.folder == foreign_store(experiment.artifacts, "c3d").folder
 
 

@@ -52,7 +52,7 @@ shard_size = 3
 IMPOSSIBLE = """
 import sys
 for name in ("features", "video.decode", "encoders.load"):
-    sys.modules[f"extract.{name}"] = None
+    sys.modules[f"videocap.extract.{name}"] = None
 """
 
 
@@ -94,7 +94,7 @@ class Person:
 
     def store(self) -> Store:
         config = load(tasks.Config, self.folder / "mine.toml", f"pipeline.artifacts={self.artifacts}")
-        return tasks.EmbedFramesShard.of(Experiment(config)).store
+        return tasks.EmbedFramesShard.of(Experiment(config, tasks.Report)).store
 
     def computed(self) -> list[int]:
         """How many videos each shard of features had that was computed here."""
