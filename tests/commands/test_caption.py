@@ -32,7 +32,7 @@ def test_without_a_trained_model_the_command_that_trains_it_is_told(tmp_path, mo
     assert videocap.main(["caption", "clip.mp4", "--override", "train.epochs=3"]) == 2
     said = capsys.readouterr().err
     assert "no trained model" in said
-    assert f"luigi --module tasks Pipeline --config {tasks.DEFAULT_CONFIG} --override train.epochs=3" in said
+    assert f"videocap run --config {tasks.DEFAULT_CONFIG} --override train.epochs=3" in said
     assert said.count("\n") == 1, "a clear sentence"
     assert not (tmp_path / "artifacts" / "stores").exists()
 
