@@ -22,7 +22,7 @@ from videocap.extract import config as extract_config
 from videocap.extract.config import MODELS
 from videocap.model import config as model_config
 from videocap.pipeline.config import ConfigError, compose
-from videocap.pipeline.functions import named
+from videocap.pipeline.functions import later
 from videocap.pipeline.run import luigi_patches
 from videocap.pipeline.run.root import Root, WholeNumber
 from videocap.pipeline.run.sweep import Sweep
@@ -300,7 +300,7 @@ class Report(Stage):
             "paper": self.sources()["paper"],
             "videos": sampling.data.videos or (rendered and rendered / "videos"),
             "sampling": sampling,
-            "sampler": named("videocap.extract.video.sampler:Sampler"),  # whose code decides none of its results
+            "sampler": later("videocap.extract.video.sampler:Sampler"),  # whose code decides none of its results
         }
         return super().inputs() | shown | {"failures": FrameFeatures.of(self).rows.failures()}
 

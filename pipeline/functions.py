@@ -10,3 +10,8 @@ def named(name: str) -> Callable:
     """The function that `module:function` names."""
     module, _, function = name.partition(":")
     return getattr(import_module(module), function)
+
+
+def later(name: str) -> Callable:
+    """A function that imports the one of a name when it is called, and calls that."""
+    return lambda *arguments: named(name)(*arguments)
