@@ -29,6 +29,8 @@ LEFT_OUT = {
 }
 """What was left out or decided, by the codes that corpora keep: these stay."""
 
+CUT = "{count} captions are longer than the text encoder reads, and were cut for it"
+
 
 def warning(row: Mapping[str, Any] | str) -> str:
     """A warning on a source as a line.
