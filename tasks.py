@@ -19,6 +19,7 @@ from typing import ClassVar
 import luigi
 
 from videocap.extract import config as extract_config
+from videocap.extract import words as extract_words
 from videocap.extract.config import MODELS
 from videocap.model import config as model_config
 from videocap.pipeline.config import ConfigError, compose
@@ -171,7 +172,7 @@ class EmbedCaptionsShard(EncoderSpec):
     makes, weights_field = "videocap.extract.features:embed_captions_shard", "text_encoder.weights"
     reads = ("text_encoder", "encoder.device", "encoder.precision", "encoder.batch_size")
     bulk, holds = 32, ("captions", "rows")  # a caption is one row, where a video has many
-    warns: ClassVar = {"cut": "{count} captions are longer than the text encoder reads, and were cut for it"}
+    warns: ClassVar = {"cut": extract_words.CUT}
 
     def largest(self) -> tuple[int, int]:
         return 1, 2 * WIDEST

@@ -52,7 +52,7 @@ class Entry:
         if any(letter.isalnum() for letter in text):
             self.sentences.append(Sentence(None if number is None else str(number), text))
         else:
-            left_out.add("empty captions left out", name)
+            left_out.add("empty_captions", name)
 
     def say_aspects(self, aspects: dict[str, list[str]]) -> None:
         """Note commonsense texts, each once."""
@@ -90,9 +90,7 @@ def read(paths: Iterable[Path], kind: str, files: Container[str] = ()) -> tuple[
             _check_ids(name, entry, left_out)
             _merge(name, entries.setdefault(name, entry), entry, left_out)
     for name in [name for name, entry in entries.items() if not entry.listed]:
-        left_out.add(
-            "captions left out, of videos that the annotations do not list", name, len(entries[name].sentences)
-        )
+        left_out.add("captions_of_unlisted_videos", name, len(entries[name].sentences))
         del entries[name]
     return entries, left_out
 
@@ -113,8 +111,8 @@ def _check_ids(name: str, entry: Entry, left_out: LeftOut) -> None:
     if ids == len(with_id):
         return
     once = dict.fromkeys(with_id)
-    left_out.add("captions given more than once, counted once", name, len(with_id) - len(once))
-    left_out.add("captions with another's sen_id, kept", name, len(once) - ids)
+    left_out.add("captions_given_again", name, len(with_id) - len(once))
+    left_out.add("captions_with_shared_ids", name, len(once) - ids)
     entry.sentences = [s for s in entry.sentences if s.id is None or once.pop(s, s) is None]  # the first of equals
 
 
@@ -123,7 +121,7 @@ def _merge(name: str, entry: Entry, other: Entry, left_out: LeftOut) -> None:
     if entry is other:
         return
     if entry.listed and other.listed:
-        left_out.add("videos listed more than once, merged", name)
+        left_out.add("videos_repeated", name)
     entry.say_split(name, other.split, other.where)
     entry.listed |= other.listed
     entry.say_aspects(other.aspects)
@@ -136,10 +134,10 @@ def _merge(name: str, entry: Entry, other: Entry, left_out: LeftOut) -> None:
     for sentence in other.sentences:
         texts = all_texts if sentence.id is None else without_id
         if sentence.id is not None and sentence in known:
-            left_out.add("captions given more than once, counted once", name)
+            left_out.add("captions_given_again", name)
         elif texts[sentence.text] > 0:
             texts[sentence.text] -= 1
-            left_out.add("captions given more than once, counted once", name)
+            left_out.add("captions_given_again", name)
         else:
             entry.sentences.append(sentence)
     if all(sentence.id is not None for sentence in entry.sentences):  # as they would stand in one file
@@ -156,7 +154,7 @@ def _read_msrvtt(path: Path, files: Container[str], left_out: LeftOut) -> dict[s
         for number, video in enumerate(tree["videos"]):
             name = _text(video["video_id"], f"{path}: videos[{number}]: video_id")
             if name in entries:
-                left_out.add("videos listed more than once, merged", name)
+                left_out.add("videos_repeated", name)
             entry = entries.setdefault(name, Entry(listed=True))
             where = f"{path}: videos[{number}]"
             entry.say_split(name, split_of(video["split"], f"{where}: {name}") if video.get("split") else None, where)

@@ -37,9 +37,9 @@ def add_commonsense(entries: Mapping[str, Entry], path: Path, left_out: LeftOut)
                 raise CorpusError(f"{path}: {name}: {aspect} is not in V2C's layout, [[text, [token, …]], …]")
             texts = [clean(_MARKS.sub(" ", text)) for text in raw]
             if not all(texts):
-                left_out.add("empty commonsense texts left out", name, texts.count(""))
+                left_out.add("empty_commonsense", name, texts.count(""))
             if name in entries and any(texts):
                 mine = entries[name].aspects.setdefault(aspect, [])
                 mine += [text for text in dict.fromkeys(texts) if text and text not in mine]
         if name not in entries:
-            left_out.add("videos of the commonsense annotations left out, not in the annotations", name)
+            left_out.add("videos_with_commonsense_only", name)

@@ -111,7 +111,7 @@ def make(
     empty = [split for split in ("val", "test") if not counts[split]]
     report.unusual += [{"unusual": "no videos", "split": split, "counts": counts} for split in empty]
     for name in odd_videos(data.videos) if data.videos else []:
-        report.left_out.add("files left out, no regular files or names, or links to a folder that they lie in", name)
+        report.left_out.add("files_not_regular", name)
     write(videos, folder)
     report.write(folder / "counts.json")
     return report.warnings()
@@ -142,14 +142,13 @@ def read(data: DataConfig, digests: Mapping[str, str]) -> tuple[list[Video], Rep
     if data.split:
         split_lists.carve(entries)
     files = (match_features if data.features else match)(entries, digests)
-    lack = "no features" if data.features else "no file in the folder of videos"
     for name, entry in entries.items():
         if name not in unlisted and not entry.captions:
-            left_out.add("videos left out, no caption", name)
+            left_out.add("videos_no_caption", name)
         elif name not in unlisted and name not in files:
-            left_out.add(f"videos left out, {lack}", name)
+            left_out.add("videos_no_features" if data.features else "videos_no_file", name)
     for name in set(digests) - set(files.values()):
-        left_out.add(f"{'features' if data.features else 'video files'} left out, not in the annotations", name)
+        left_out.add("features_not_annotated" if data.features else "video_files_not_annotated", name)
     listed = {name: entry for name, entry in sorted(entries.items()) if entry.split and name not in unlisted}
     kept = {name: entry for name, entry in listed.items() if name in files and entry.captions}
     report = Report(_count(listed.values()), _count(kept.values()), left_out, unusual)

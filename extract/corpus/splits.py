@@ -75,13 +75,13 @@ def assign(entries: Mapping[str, HasSplit], paths: Iterable[Path], left_out: Lef
     listed = _read(paths, left_out)
     unknown = listed.keys() - entries.keys()
     for name in unknown:
-        left_out.add("listed ids left out, not in the annotations", name)
+        left_out.add("listed_ids_not_annotated", name)
     if len(unknown) == len(listed):
         where, some = ", ".join(map(str, paths)), ", ".join(sorted(listed)[:3]) or "none"
         raise CorpusError(f"{where}: the annotations have no video of the {len(listed)} listed: {some}")
     unlisted = entries.keys() - listed.keys() if "train" in listed.values() else set()
     for name in unlisted:
-        left_out.add("videos left out, in no list of the splits", name)
+        left_out.add("videos_in_no_list", name)
     for name, entry in entries.items():
         entry.split = listed.get(name, "train")
     return unlisted
@@ -109,7 +109,7 @@ def _read(paths: Iterable[Path], left_out: LeftOut) -> dict[str, str]:
             if before != (split, path):
                 raise CorpusError(f"{path}: {name} is listed for {split} here and for {before[0]} in {before[1]}")
             if name in listed:
-                left_out.add("ids more than once in a list, counted once", name)
+                left_out.add("ids_listed_again", name)
             listed[name] = before
     return {name: split for name, (split, _) in listed.items()}
 

@@ -245,7 +245,7 @@ def _split(best: _Annotated, paths: Iterable[Path], about: Survey) -> None:
         about.drawn = len(without) == len(captioned)
         splits.draw(captioned, without)
         for name in without if not about.drawn else ():
-            best.left_out.add("videos have no split where others have, and are drawn 80/10/10", name)
+            best.left_out.add("videos_given_a_split", name)
 
 
 def _lists(paths: Iterable[Path], names: Iterable[str]) -> tuple[Path, ...]:
@@ -277,10 +277,10 @@ def _count(best: _Annotated, files: Collection[str], about: Survey) -> None:
         about.kept[entry.split].update(videos=1, captions=len(entry.sentences))
         about.kept[entry.split].update(aspect for aspect in ASPECTS if entry.aspects.get(aspect))
     for name in set(files) - set(best.matched.values()):
-        best.left_out.add("videos have no caption" + " or are in no list" * bool(about.split), name)
+        best.left_out.add("videos_found_uncaptioned_or_unlisted" if about.split else "videos_found_uncaptioned", name)
     for name, entry in best.entries.items():
         if entry.captions and name not in best.matched:
-            best.left_out.add("captions left out, of videos without a file or split", name, len(entry.sentences))
+            best.left_out.add("captions_of_unusable_videos", name, len(entry.sentences))
     about.warnings += map(words.warning, best.left_out.rows())
     cure = "" if best.kind == "msrvtt" else "give captions a column `split` (train, val, test), or "
     why = " (splits are drawn 80/10/10 by the videos' names, and chance left this one empty)" if about.drawn else ""

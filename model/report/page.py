@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from videocap.extract.words import warning
+from videocap.extract.words import left_out, warning
 from videocap.model.config import ASPECTS, METRICS
 from videocap.model.report.tables import Row
 from videocap.model.report.text import PARTS, score_rows, told_rows
@@ -68,7 +68,7 @@ and all of it right. Each unseen clip has an event that training never showed of
 {%- endfor %}</tr>
 {% endfor %}</table>
 {% if counts.left_out or counts.remarks %}<ul>
-{% for row in counts.left_out %}<li>{{ row.count }} {{ row.what }}: {{ row.examples|join(", ") }}</li>{% endfor %}
+{% for row in counts.left_out %}<li>{{ left_out(row) }}</li>{% endfor %}
 {% for row in counts.remarks %}<li>{{ warning(row) }}</li>{% endfor %}</ul>{% endif %}
 {% if failures %}<h2>Videos that failed</h2><ul>
 {% for failure in failures %}<li>{{ failure.id }}: {{ failure.reason }}</li>{% endfor %}</ul>{% endif %}
@@ -121,6 +121,7 @@ def page(
             strips=strips,
             references=references,
             counts=counts,
+            left_out=left_out,
             warning=warning,
             failures=failures,
             curves=curves,

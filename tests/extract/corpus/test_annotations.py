@@ -15,7 +15,7 @@ from videocap.extract.corpus.source import CorpusError
 from videocap.extract.words import warning
 
 CAPTIONS = st.sampled_from(["a man runs", "a man jogs", "a dog"])
-TWICE = "captions given more than once, counted once"
+TWICE = "captions_given_again"
 
 
 def written(path: Path, text: str) -> Path:
@@ -170,7 +170,7 @@ def test_a_sentence_in_two_files_counts_once_and_two_of_one_file_stay_two(tmp_pa
     rows = written(tmp_path / "rows.csv", "video,caption\na,a man runs\na,a man runs\na,a man runs\nb,a cat\nb,a dog\n")
     again = written(tmp_path / "again.txt", "a a man runs\nb a dog\n")
     assert table([numbered, copy]) == table([numbered])
-    assert counts([numbered, copy]) == {TWICE: 3, "videos listed more than once, merged": 2}
+    assert counts([numbered, copy]) == {TWICE: 3, "videos_repeated": 2}
     assert {name: sorted(said[1]) for name, said in table([rows, again]).items()} == {
         "a": ["a man runs"] * 3,
         "b": ["a cat", "a dog"],
@@ -183,7 +183,7 @@ def test_a_sentence_in_two_files_counts_once_and_two_of_one_file_stay_two(tmp_pa
 def test_a_video_may_be_named_without_a_caption_and_an_empty_one_is_counted(tmp_path):
     file = written(tmp_path / "c.json", json.dumps({"a": [], "b": ["x", "", None, "?!"]}))
     assert table([file]) == {"a": (None, (), {}), "b": (None, ("x",), {})}
-    assert counts([file]) == {"empty captions left out": 3}
+    assert counts([file]) == {"empty_captions": 3}
 
 
 def test_a_video_in_two_splits_is_named_with_both_files(tmp_path):

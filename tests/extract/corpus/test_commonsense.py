@@ -24,8 +24,8 @@ def test_raw_strings_are_added_once_and_what_is_empty_or_unknown_is_counted(tmp_
     assert entries["video0"].aspects == {"intention": ["to eat"], "effect": ["gets full"]}
     assert entries["video1"].aspects == {}
     assert [(row["what"], row["count"], row["examples"]) for row in found.rows()] == [
-        ("empty commonsense texts left out", 3, ["video0", "video9"]),
-        ("videos of the commonsense annotations left out, not in the annotations", 2, ["video8", "video9"]),
+        ("empty_commonsense", 3, ["video0", "video9"]),
+        ("videos_with_commonsense_only", 2, ["video8", "video9"]),
     ]
 
 

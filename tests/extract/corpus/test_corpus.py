@@ -219,8 +219,8 @@ def test_counts_are_written_beside_the_table(tmp_path):
     counts = json.loads((tmp_path / "counts.json").read_text())
     assert counts["annotated"]["train"] == {"videos": 2, "captions": 3, "intention": 0, "effect": 1, "attribute": 0}
     assert counts["kept"]["train"] == {"videos": 1, "captions": 2, "intention": 0, "effect": 1, "attribute": 0}
-    what = "videos left out, no file in the folder of videos"
-    assert counts["left_out"] == [{"what": what, "count": 2, "names": 2, "examples": [repr("\x1b[0m.mp4"), "gone.mp4"]}]
+    examples = [repr("\x1b[0m.mp4"), "gone.mp4"]
+    assert counts["left_out"] == [{"what": "videos_no_file", "count": 2, "names": 2, "examples": examples}]
     val = {"unusual": "no videos", "split": "val", "counts": {"train": 1, "val": 0, "test": 0}}
     assert counts["remarks"] == [val, val | {"split": "test"}]
 

@@ -36,7 +36,7 @@ class Page(HTMLParser):
 COUNTS = {
     "annotated": {"train": {"videos": 3, "captions": 9}, "test": {"videos": 1, "captions": 1}},
     "kept": {"train": {"videos": 2, "captions": 9}, "test": {"videos": 1, "captions": 1}},
-    "left_out": [{"what": "videos left out, no caption", "count": 1, "names": 1, "examples": ["<odd>"]}],
+    "left_out": [{"what": "videos_no_caption", "count": 1, "names": 1, "examples": ["<odd>"]}],
     "remarks": [],
 }
 
@@ -130,7 +130,15 @@ def test_captions_are_text_not_markup(results):
 def test_the_data_is_counted_and_what_was_left_out_is_named(results):
     text = " ".join((results / "report.html").read_text().split())
     assert "<td>train</td> <td>2 of 3</td><td>9</td></tr>" in text
-    assert "1 videos left out, no caption: &lt;odd&gt;" in text
+    assert "<ul> <li>1 videos left out, no caption: &lt;odd&gt;</li> </ul>" in text
+
+
+def test_the_counts_of_an_earlier_corpus_are_told_as_they_are(tmp_path, inputs):
+    row = {"what": "videos with <odd> names", "count": 5, "names": 5, "examples": ["a", "b", "c"]}
+    old = COUNTS | {"left_out": [row], "remarks": ["there are no val videos"]}
+    inputs["counts"].write_text(json.dumps(old))
+    text = " ".join((report(tmp_path / "old", inputs) / "report.html").read_text().split())
+    assert "<ul> <li>5 videos with &lt;odd&gt; names: a, b, c</li> <li>there are no val videos</li></ul>" in text
 
 
 def test_a_caption_stands_with_its_score_and_references(results):
