@@ -1,4 +1,4 @@
-"""Config: mistakes are refused with file, key and nearest valid key; views show only what is declared."""
+"""Config: mistakes are refused with file, key and nearest valid key."""
 
 from pathlib import Path
 
@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from videocap import tasks
 from videocap.pipeline import config
 from videocap.pipeline.config import ConfigError, fields, load
-from videocap.pipeline.view import View
 from videocap.tasks import Config
 
 CONFIGS = Path(tasks.__file__).parent / "configs"
@@ -150,16 +149,3 @@ def test_any_text_survives_dumping(text):
     import tomllib
 
     assert tomllib.loads(f"value = {config._toml(text)}")["value"] == text
-
-
-def test_a_view_shows_declared_fields_and_refuses_others():
-    view = View(load(Config, CONFIGS / "demo.toml"), ("train.lr", "fusion"), "Train")
-    assert view.train.lr == 2e-3
-    assert view.fusion.scales == 3
-    for read in (lambda: view.train.epochs, lambda: view.decoder, lambda: view.train.model_dump()):
-        with pytest.raises(AttributeError, match="does not declare"):
-            read()
-    with pytest.raises(AttributeError, match="frozen"):
-        view.train.lr = 1.0
-    with pytest.raises(TypeError, match="no field"):
-        View(load(Config, CONFIGS / "demo.toml"), ("train.lrr",), "Train")

@@ -1,15 +1,7 @@
 """The run's log survives odd names and kills; its summary says what happened."""
 
-from videocap.pipeline.artifacts import events as log
 from videocap.pipeline.run.summary import summary
 from videocap.pipeline.stages.failures import described
-
-
-def test_odd_names_and_torn_lines_do_no_harm(tmp_path):
-    log.write(tmp_path, "warning", "Corpus", warning="a\u2028b\x85c\ud800.mp4")
-    with open(log.log_path(tmp_path), "a") as file:
-        file.write('{"event": "torn')
-    assert [event["warning"] for event in log.read(tmp_path)] == ["a\u2028b\x85c\ud800.mp4"]
 
 
 def event(kind, stage, **detail):
@@ -50,14 +42,6 @@ def test_a_gather_that_waited_for_what_failed_under_another_experiment_did_not_d
     ]
     lines = summary(events, {"DecodeShard": False, "FrameFeatures": False})
     assert [line for line in lines if line.startswith("failed")] == ["failed: DecodeShard of row-2: no such device"]
-
-
-def test_lines_that_ran_into_each_other_are_left_out(tmp_path):
-    log.write(tmp_path, "ran", "Corpus")
-    with open(log.log_path(tmp_path), "a") as file:
-        file.write('{"event": "cut{"event": "ran"}\n')
-    log.write(tmp_path, "ran", "Train")
-    assert [found["stage"] for found in log.read(tmp_path) if "stage" in found][-2:] == ["Corpus", "Train"]
 
 
 def test_a_stage_whose_process_died_is_named():
