@@ -1,4 +1,4 @@
-"""The command line beside luigi."""
+"""The command line beside luigi: who reads only the beginning, stages that are none, and `videocap score`."""
 
 import json
 import os

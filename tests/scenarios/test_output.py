@@ -1,4 +1,4 @@
-"""What a person sees of a run that goes on, and of mistaken commands; where there is no terminal, see test_demo."""
+"""What a person sees of a run that goes on, by the real command; where there is no terminal, see test_demo."""
 
 import os
 import pty

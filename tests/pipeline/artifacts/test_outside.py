@@ -5,12 +5,6 @@ import os
 import pytest
 
 from videocap.pipeline.artifacts.outside import stat_file
-from videocap.pipeline.artifacts.results import Artifacts
-
-
-@pytest.fixture
-def artifacts(tmp_path) -> Artifacts:
-    return Artifacts(tmp_path / "artifacts")
 
 
 def test_files_outside_are_read_once_for_a_place_size_and_mtime(artifacts, tmp_path):

@@ -8,11 +8,6 @@ import pytest
 from videocap.pipeline.artifacts.results import Artifacts
 
 
-@pytest.fixture
-def artifacts(tmp_path) -> Artifacts:
-    return Artifacts(tmp_path / "artifacts")
-
-
 def make(text):
     def fill(folder):
         (folder / "result.txt").write_text(text)

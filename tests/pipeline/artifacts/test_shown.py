@@ -2,15 +2,7 @@
 
 import os
 
-import pytest
-
-from videocap.pipeline.artifacts.results import Artifacts
 from videocap.pipeline.artifacts.shown import Shown
-
-
-@pytest.fixture
-def artifacts(tmp_path) -> Artifacts:
-    return Artifacts(tmp_path / "artifacts")
 
 
 def make(text):
