@@ -1,14 +1,17 @@
 """Config: mistakes are refused with file, key and nearest valid key."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict
 
 from videocap import tasks
 from videocap.pipeline import config
-from videocap.pipeline.config import ConfigError, fields, load
+from videocap.pipeline.config import BaseConfig, ConfigError, compose, fields, load
 from videocap.tasks import Config
 
 CONFIGS = Path(tasks.__file__).parent / "configs"
@@ -92,3 +95,68 @@ def test_any_text_survives_dumping(text):
     import tomllib
 
     assert tomllib.loads(f"value = {config._toml(text)}")["value"] == text
+
+
+class Camera(BaseModel):
+    """[camera]: a section of one package."""
+
+    model_config = ConfigDict(extra="forbid")
+    pixels: Annotated[int, "what"] = 32
+    device: Annotated[str, "how"] = "cpu"
+
+
+class Film(BaseModel):
+    """[film]: a section of another one."""
+
+    model_config = ConfigDict(extra="forbid")
+    frames: Annotated[int, "what"] = 20
+
+
+def film_fits(config: BaseConfig) -> None:
+    if config.film.frames > config.camera.pixels:
+        raise ValueError(f"film.frames: at most camera.pixels, {config.camera.pixels}")
+
+
+def camera_is_there(config: BaseConfig) -> None:
+    if config.camera.device == "none":
+        raise ValueError("camera.device: name one")
+
+
+COMPOSED = compose(
+    SimpleNamespace(SECTIONS={"camera": Camera}, CHECKS=[camera_is_there]),
+    SimpleNamespace(SECTIONS={"film": Film}, CHECKS=[film_fits]),
+)
+
+
+def test_a_config_has_the_sections_of_all_packages_by_default_as_they_say(tmp_path):
+    assert list(COMPOSED.model_fields) == ["experiment", "pipeline", "camera", "film"]
+    assert {"camera.pixels": "what", "camera.device": "how", "film.frames": "what"}.items() <= fields(COMPOSED).items()
+    loaded = load(COMPOSED, write(tmp_path, "[film]\nframes = 7"))
+    assert (loaded.camera, loaded.film.frames, loaded.experiment.name) == (Camera(), 7, "demo")
+    assert COMPOSED() == load(COMPOSED, write(tmp_path, ""))
+    assert config.dump(loaded).count("[") == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "override", "says"),
+    [
+        ("[film]\nframes = 33", "", "film.frames: at most camera.pixels, 32"),
+        ("", "camera.pixels=16", "film.frames: at most camera.pixels, 16"),
+        ('[camera]\ndevice = "none"', "", "camera.device: name one"),
+        ("[film]\nframe = 3", "", "film.frame: unknown key; did you mean film.frames?"),
+        ("[flim]", "", "flim: unknown section; did you mean film?"),
+    ],
+)
+def test_values_that_do_not_go_together_are_one_line(tmp_path, text, override, says):
+    file = write(tmp_path, text)
+    with pytest.raises(ConfigError) as error:
+        load(COMPOSED, file, override)
+    assert str(error.value) == f"{file}: {says}"
+
+
+def test_a_field_that_is_not_marked_is_named():
+    class Unmarked(BaseModel):
+        size: int = 1
+
+    with pytest.raises(TypeError, match=r"odd\.size must be marked as one of what, where, how"):
+        fields(compose(SimpleNamespace(SECTIONS={"odd": Unmarked}, CHECKS=[])))

@@ -1,4 +1,4 @@
-"""What a gather has, as a product: its rows are known by their items, and stay what they were when features are gone."""
+"""What a gather has, as a product: rows are known by their items, and stay what they were when features are gone."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def test_it_is_done_when_a_run_has_gathered_it(tmp_path, artifacts):
     assert not list(gather.run())
     product = product_of(tmp_path)
     assert (product.done, product.todo()) == (True, False)
-    assert (product.rows.record()).relative_to(artifacts).as_posix() == product.place
+    assert product.rows.record().relative_to(artifacts).as_posix() == product.place
 
 
 def test_deleted_features_change_no_identity(folder):
@@ -53,7 +53,7 @@ def test_deleted_features_change_no_identity(folder):
     assert not product.done
     assert product.todo()
     assert {name: product.identity(name) for name in identities} == identities
-    with pytest.raises(ValueError, match="features have gone from .* meanwhile; run the same command again"):
+    with pytest.raises(ValueError, match=r"features have gone from .* meanwhile; run the same command again"):
         product.value(part(product))
 
 
