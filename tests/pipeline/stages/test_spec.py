@@ -1,4 +1,4 @@
-"""Specs and their shards: what is missing, what is ahead, what may be dropped, and who asks for it."""
+"""Specs: what is missing, what is ahead, what may be dropped, and who asks for it; also of `shards`."""
 
 from pathlib import Path
 
