@@ -45,6 +45,14 @@ def tiny(tmp_path_factory) -> Run:
     return run
 
 
+@pytest.fixture(scope="session")
+def extracted(tmp_path_factory) -> Path:
+    """Three videos and their features (see `extracted.extract`). Who changes anything does so in a copy (`copied`)."""
+    from extracted import extract  # which loads torch
+
+    return extract(tmp_path_factory.mktemp("extracted"))
+
+
 @pytest.fixture
 def interrupts() -> Iterator[None]:
     """SIGINT interrupts, also where the tests run in the background of a shell, which ignores it."""

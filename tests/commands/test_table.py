@@ -3,16 +3,12 @@
 import csv
 import json
 
-import numpy as np
 import pytest
 from runs import TINY, kill_once_in_each, luigi
 
 from videocap import tasks
-from videocap.extract.shards.exchange import write_shard
 from videocap.model.report.tables import Table
-from videocap.pipeline.artifacts.results import Artifacts
 from videocap.pipeline.config import load
-from videocap.pipeline.stores import imported
 from videocap.tasks import CONFIGS
 
 PAPER = {1: 62.2, 2: 60.4, 3: 62.4, 4: 59.3, 5: 62.2}  # CIDEr of each table's last row
@@ -44,36 +40,6 @@ def test_the_rows_of_each_table_are_configs_that_differ(number, tmp_path):
     for config, in_demo in ((tasks.DEFAULT_CONFIG, True), (tmp_path / "mine.toml", False)):
         found = [load(tasks.Config, config, row.override(in_demo)).model_dump_json() for row in rows]
         assert len(set(found)) == len(rows)
-
-
-def test_a_table_that_is_none_is_refused(tmp_path):
-    for arguments, says in (
-        (("--number", "6"), "--number is 1 to 5"),
-        (("--number", "2", "--seeds", "0"), "--seeds is 1 or more"),
-        (("--number", "2", "--override", "train.epoch=never"), "train.epoch: should be 'video' or 'caption'"),
-        (("--number", "2", "--override", "encoder.pixels=50"), "encoder.pixels of a multiple of 32"),
-        ((), "--number is 1 to 5"),
-        (("--number", "5", "--override", "aspects.use=[]"), "--override: aspects.use: table5 sets that itself"),
-        (
-            ("--number", "3", "--override", "score.controls=['one_frame']"),
-            "--override: score.controls: table3 sets that itself",
-        ),
-        (("--number", "4", "--override", "data.kind=msrvtt"), "kind 'msrvtt' needs `annotations`"),
-    ):
-        run = luigi(tmp_path / "artifacts", *arguments, root="Table")
-        assert run.status == 2
-        assert says in run.output
-        assert "Traceback" not in run.output
-
-
-def test_rows_that_no_stage_tells_apart_are_refused(tmp_path):
-    text = '[data]\nkind = "folder"\nfeatures = "i3d"\nannotations = "mine.toml"\n'
-    (tmp_path / "mine.toml").write_text(text)
-    rows = [("a", "0" * 64, np.zeros((1, 8), np.float16))]
-    imported.publish(imported.foreign_store(Artifacts(tmp_path / "artifacts"), "i3d"), rows, write_shard, 128, "i3d")
-    run = luigi(tmp_path / "artifacts", "--number", "2", "--config", str(tmp_path / "mine.toml"), root="Table")
-    assert run.status == 2
-    assert "table2: resnet-seed0 and vit-32-seed0 are one experiment under this config" in run.output
 
 
 @pytest.mark.slow

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from videocap.extract.corpus.annotations import read
+
 
 def msrvtt_file(path: Path, splits: Mapping[str, str | None], sentences: Iterable[tuple] = (), **extra: object) -> Path:
     """MSR-VTT's official layout; a split of None is lacking, and a sentence is (video, caption) or (…, sen_id)."""
@@ -18,3 +20,18 @@ def msrvtt_file(path: Path, splits: Mapping[str, str | None], sentences: Iterabl
 def digests(*names: str) -> dict[str, str]:
     """A stand-in for the sha256 of each video file."""
     return {name: f"sha-{name}" for name in names}
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def table(paths: list[Path], kind: str = "folder") -> dict:
+    entries, _ = read(paths, kind)
+    return {name: (entry.split, entry.captions, entry.aspects) for name, entry in entries.items()}
+
+
+def counts(paths: list[Path], kind: str = "folder") -> dict[str, int]:
+    _, found = read(paths, kind)
+    return {row["what"]: row["count"] for row in found.rows()}

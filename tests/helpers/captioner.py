@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
+import torch
 
+from videocap.model.captioner.captioner import Captioner
 from videocap.model.config import ASPECTS, AspectsConfig, DecoderConfig, FusionConfig, TrainConfig, Vis2TextConfig
 from videocap.model.training.batches import TrainingData
 from videocap.model.vocabulary import Vocabulary, build
@@ -75,3 +77,17 @@ def training_data(of: list[Video], aspects=ASPECTS) -> TrainingData:
         max_tokens=9,
         max_aspect_tokens=6,
     )
+
+
+BLOCKS = ("lstm", "transformer", "conv1d")
+
+WORDS = 40
+
+
+def make(seed=0, **options) -> Captioner:
+    torch.manual_seed(seed)
+    return Captioner(config(**options), d_in=D_IN, d_text=D_TEXT, words=WORDS).eval()
+
+
+def batch(count=6, aspects=ASPECTS):
+    return next(training_data(videos(count), aspects).epoch(1, seed=0, batch_size=count, epoch="video"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from videocap.extract.shards.checks import check_arrived
 from videocap.pipeline.artifacts.results import Artifacts
 from videocap.pipeline.config import load
 from videocap.pipeline.sharing import push_pull
+from videocap.pipeline.sharing.folder import Folder
 from videocap.pipeline.sharing.push_pull import Sent
 from videocap.pipeline.stages.experiment import Experiment
 from videocap.pipeline.stores.store import Store
@@ -99,3 +102,20 @@ def result_at(place: Path, **changes) -> None:
     )
     manifest = place / stage.product.place / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | changes))
+
+
+class Failing(Folder):
+    """A folder that is not what it was when it was listed, or can't be read or written for a while."""
+
+    reads, writes, then = "", "", staticmethod(lambda: None)
+
+    def open(self, path: str):
+        if self.reads and self.reads in path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().open(path)
+
+    def write(self, path: str, pieces, check) -> None:
+        if self.writes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        super().write(path, pieces, check)
+        self.then()

@@ -55,3 +55,19 @@ def full_decode_by_ffmpeg(path: Path) -> list[np.ndarray]:
     return list(
         np.frombuffer(subprocess.run(command, check=True, capture_output=True).stdout, np.uint8).reshape(-1, *shape)
     )
+
+
+H264 = "-c:v libx264 -preset veryfast"
+
+B_FRAMES = f"{H264} -bf 3 -g 25"
+
+HEVC = "-c:v libx265 -preset ultrafast -x265-params log-level=none"
+
+
+def patched(path: Path, box: bytes, offset: int, new: bytes) -> Path:
+    """`path` with bytes replaced, so many behind the name of an mp4 box."""
+    data = bytearray(path.read_bytes())
+    start = data.index(box) + len(box) + offset
+    data[start : start + len(new)] = new
+    path.write_bytes(data)
+    return path

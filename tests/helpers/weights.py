@@ -64,3 +64,8 @@ def random_resnet(layers: Sequence[int] = (1, 1, 1, 1), seed: int = 0) -> dict[s
                 else:
                     value += 0.1 * torch.randn_like(value)
     return model.state_dict()
+
+
+def openai_model(state: dict[str, torch.Tensor]) -> torch.nn.Module:
+    """OpenAI's own module, computing in fp32."""
+    return clip.model.build_model(dict(state)).float()

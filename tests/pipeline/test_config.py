@@ -1,15 +1,17 @@
-"""Config: mistakes are refused with file, key and nearest valid key; views show only what is declared."""
+"""Config: mistakes are refused with file, key and nearest valid key."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict
 
 from videocap import tasks
 from videocap.pipeline import config
-from videocap.pipeline.config import ConfigError, fields, load
-from videocap.pipeline.view import View
+from videocap.pipeline.config import BaseConfig, ConfigError, compose, fields, load
 from videocap.tasks import Config
 
 CONFIGS = Path(tasks.__file__).parent / "configs"
@@ -67,63 +69,6 @@ def test_a_wrong_override_is_named(tmp_path, override):
         load(Config, write(tmp_path, ""), override)
 
 
-def test_relative_paths_start_from_the_config_file(tmp_path, monkeypatch):
-    (tmp_path / "videos").mkdir()
-    (tmp_path / "captions.csv").write_text("video,caption\n")
-    file = write(tmp_path, '[data]\nkind = "folder"\nvideos = "videos"\nannotations = "captions.csv"')
-    monkeypatch.chdir("/")
-    assert load(Config, file).data.videos == tmp_path / "videos"
-
-
-LISTS = '[data]\nkind = "folder"\nvideos = "videos"\nannotations = ["a.json", "b.json"]'
-
-
-@pytest.fixture
-def lists(tmp_path) -> Path:
-    (tmp_path / "videos").mkdir()
-    for name in ("a.json", "b.json", "test_list.txt"):
-        (tmp_path / name).write_text("")
-    return write(tmp_path, LISTS)
-
-
-def test_each_path_of_a_list_starts_from_the_config_file_and_in_an_override_from_the_current_folder(
-    lists, tmp_path, monkeypatch
-):
-    monkeypatch.chdir("/")
-    loaded = load(Config, lists).data
-    assert loaded.annotations == (tmp_path / "a.json", tmp_path / "b.json")
-    assert loaded.split == ()
-    here = tmp_path / "here"
-    here.mkdir()
-    (here / "mine.json").write_text("")
-    monkeypatch.chdir(here)
-    loaded = load(Config, lists, 'data.annotations=["mine.json", "../b.json"] data.split=../test_list.txt').data
-    assert [path.resolve() for path in loaded.annotations] == [here / "mine.json", tmp_path / "b.json"]
-    assert [path.resolve() for path in loaded.split] == [tmp_path / "test_list.txt"]
-
-
-@pytest.mark.parametrize("of", ['["a.json", "b.json"]', '"a.json"', '["a.json", "a.json"]'])
-def test_a_dumped_list_of_paths_loads_as_the_same(lists, of):
-    loaded = load(Config, write(lists.parent, LISTS.replace('["a.json", "b.json"]', of)))
-    assert load(Config, write(lists.parent, config.dump(loaded))) == loaded
-    assert len(loaded.data.annotations) == of.count("json") - (of.count("a.json") == 2)
-
-
-@pytest.mark.parametrize(
-    ("of", "says"),
-    [
-        ('["a.json", "c.json"]', "data.annotations: there is no file or folder"),
-        ('["a.json", 3]', "data.annotations: "),
-        ("[]", "needs `annotations`"),
-        ('"videos"', "videos is a folder, not a file"),
-    ],
-)
-def test_a_mistake_in_a_list_of_paths_is_named(lists, of, says):
-    with pytest.raises(ConfigError) as error:
-        load(Config, write(lists.parent, LISTS.replace('["a.json", "b.json"]', of)))
-    assert says in str(error.value)
-
-
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.toml")), ids=lambda file: file.name)
 def test_shipped_configs_name_only_known_fields(file):
     mistakes = ""
@@ -152,14 +97,66 @@ def test_any_text_survives_dumping(text):
     assert tomllib.loads(f"value = {config._toml(text)}")["value"] == text
 
 
-def test_a_view_shows_declared_fields_and_refuses_others():
-    view = View(load(Config, CONFIGS / "demo.toml"), ("train.lr", "fusion"), "Train")
-    assert view.train.lr == 2e-3
-    assert view.fusion.scales == 3
-    for read in (lambda: view.train.epochs, lambda: view.decoder, lambda: view.train.model_dump()):
-        with pytest.raises(AttributeError, match="does not declare"):
-            read()
-    with pytest.raises(AttributeError, match="frozen"):
-        view.train.lr = 1.0
-    with pytest.raises(TypeError, match="no field"):
-        View(load(Config, CONFIGS / "demo.toml"), ("train.lrr",), "Train")
+class Camera(BaseModel):
+    """[camera]: a section of one package."""
+
+    model_config = ConfigDict(extra="forbid")
+    pixels: Annotated[int, "what"] = 32
+    device: Annotated[str, "how"] = "cpu"
+
+
+class Film(BaseModel):
+    """[film]: a section of another one."""
+
+    model_config = ConfigDict(extra="forbid")
+    frames: Annotated[int, "what"] = 20
+
+
+def film_fits(config: BaseConfig) -> None:
+    if config.film.frames > config.camera.pixels:
+        raise ValueError(f"film.frames: at most camera.pixels, {config.camera.pixels}")
+
+
+def camera_is_there(config: BaseConfig) -> None:
+    if config.camera.device == "none":
+        raise ValueError("camera.device: name one")
+
+
+COMPOSED = compose(
+    SimpleNamespace(SECTIONS={"camera": Camera}, CHECKS=[camera_is_there]),
+    SimpleNamespace(SECTIONS={"film": Film}, CHECKS=[film_fits]),
+)
+
+
+def test_a_config_has_the_sections_of_all_packages_by_default_as_they_say(tmp_path):
+    assert list(COMPOSED.model_fields) == ["experiment", "pipeline", "camera", "film"]
+    assert {"camera.pixels": "what", "camera.device": "how", "film.frames": "what"}.items() <= fields(COMPOSED).items()
+    loaded = load(COMPOSED, write(tmp_path, "[film]\nframes = 7"))
+    assert (loaded.camera, loaded.film.frames, loaded.experiment.name) == (Camera(), 7, "demo")
+    assert COMPOSED() == load(COMPOSED, write(tmp_path, ""))
+    assert config.dump(loaded).count("[") == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "override", "says"),
+    [
+        ("[film]\nframes = 33", "", "film.frames: at most camera.pixels, 32"),
+        ("", "camera.pixels=16", "film.frames: at most camera.pixels, 16"),
+        ('[camera]\ndevice = "none"', "", "camera.device: name one"),
+        ("[film]\nframe = 3", "", "film.frame: unknown key; did you mean film.frames?"),
+        ("[flim]", "", "flim: unknown section; did you mean film?"),
+    ],
+)
+def test_values_that_do_not_go_together_are_one_line(tmp_path, text, override, says):
+    file = write(tmp_path, text)
+    with pytest.raises(ConfigError) as error:
+        load(COMPOSED, file, override)
+    assert str(error.value) == f"{file}: {says}"
+
+
+def test_a_field_that_is_not_marked_is_named():
+    class Unmarked(BaseModel):
+        size: int = 1
+
+    with pytest.raises(TypeError, match=r"odd\.size must be marked as one of what, where, how"):
+        fields(compose(SimpleNamespace(SECTIONS={"odd": Unmarked}, CHECKS=[])))

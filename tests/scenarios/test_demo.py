@@ -207,20 +207,6 @@ def test_controls_are_trained_for_less_and_stand_beside_the_model(demo):
     assert "train.lr: 0.002 → 0.5" in said
 
 
-@pytest.mark.parametrize(
-    ("override", "says"),
-    [
-        ("score.controls=['no_subdecoders'] aspects.use=[]", "'no_subdecoders' is what this config trains anyway"),
-        ("score.controls=['one_frame'] fusion.frames=shuffled", "'one_frame' is a control of fusion.frames = \"all\""),
-        ("score.controls=['one_frame'] decode.frames=1", "'one_frame' changes nothing where decode.frames is 1"),
-    ],
-)
-def test_a_control_that_is_none_is_refused(tmp_path, override, says):
-    run = luigi(tmp_path / "artifacts", "--override", f"{TINY} {override}")
-    assert run.status == 2
-    assert f"score.controls: {says}" in run.output
-
-
 def test_two_workers_and_dropped_frames_give_the_same_result(demo, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     both = luigi(tmp_path / "artifacts", "--workers", "2", "--override", TINY + " decode.keep=false")

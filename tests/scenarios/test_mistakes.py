@@ -1,13 +1,13 @@
 """The likeliest mistakes of a new user: one clear line says what is wrong and what to do, and nothing done is lost.
 
 By the real commands. Some are tested elsewhere:
-- a typo in a key: test_demo (`test_a_config_mistake_is_refused_before_anything_runs`), test_videocap
+- a typo in a key: test_demo (`test_a_config_mistake_is_refused_before_anything_runs`), commands/test_status
   (`test_status_names_what_is_missing_and_a_wrong_key`), pipeline/test_config;
-- the name of a list that tells no split: extract/test_split_lists; files that are no checkpoint: extract/test_encoders;
+- the name of a list that tells no split: corpus/test_splits; files that are no checkpoint: encoders/test_load;
 - no room under a later stage: test_demo (`test_where_there_is_no_room_…`), and before anything is decoded:
-  test_scenarios (`test_what_is_ahead_is_told_…`);
+  test_changes (`test_what_is_ahead_is_told_…`);
 - results that one may only read: test_demo (`test_who_may_only_read_…`);
-- two runs at once: test_scenarios (`test_the_same_change_from_two_shells_at_once`), on a luigid test_luigid;
+- two runs at once: test_changes (`test_the_same_change_from_two_shells_at_once`), on a luigid test_luigid;
 - `kill -9` of all: test_demo (`test_killed_in_every_stage_…`); weights replaced meanwhile: test_real_clips.
 """
 

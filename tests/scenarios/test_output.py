@@ -1,6 +1,5 @@
-"""What a person sees of a run that goes on, and of mistaken commands; where there is no terminal, see test_demo."""
+"""What a person sees of a run that goes on, by the real command; where there is no terminal, see test_demo."""
 
-import logging
 import os
 import pty
 import re
@@ -10,30 +9,6 @@ from pathlib import Path
 
 import pytest
 from runs import LUIGI, TINY, Run, environment, luigi
-
-from videocap.pipeline import words
-from videocap.pipeline.run import terminal
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["Table", "--number", "four"], "'four' is no whole number: of the table in the paper: 1 to 5"),
-        (["Pipelin"], "No task Pipelin. What there is to ask for: Pipeline, Table"),
-    ],
-)
-def test_a_command_that_luigi_does_not_understand_is_one_line(tmp_path, arguments, says):
-    done = subprocess.run([*LUIGI, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode != 0
-    assert len(done.stderr.splitlines()) == 1
-    assert says in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0.4, "0 s"), (99, "99 s"), (100, "2 min"), (5_000, "83 min"), (9_000, "2 h 30 min")]
-)
-def test_times_are_as_precise_as_a_person_needs(seconds, said):
-    assert words.duration(seconds) == said
 
 
 @pytest.fixture(scope="module")
@@ -122,16 +97,3 @@ def test_logging_that_the_user_configures_is_left_alone(artifacts, tmp_path):
     run = luigi(artifacts, "--override", TINY, "--logging-conf-file", str(tmp_path / "logging.ini"))
     assert run.status == 0
     assert "theirs Informed scheduler that task" in (tmp_path / "theirs.log").read_text()
-
-
-def test_what_goes_wrong_while_luigi_schedules_is_one_line(capsys):
-    text = (
-        "Will not run Train or any dependencies due to error in complete() method:\nTraceback …\nOSError: it is gone\n"
-    )
-    shown = terminal.Terminal()
-    for _ in range(2):
-        shown.emit(logging.LogRecord("luigi-interface", logging.WARNING, "", 0, text, (), None))
-    told = capsys.readouterr().err
-    assert "failed: OSError: it is gone" in told
-    assert "Traceback" not in told
-    assert shown.unexpected == ["failed: OSError: it is gone"]

@@ -1,7 +1,7 @@
 """Shards and stores of somebody who means harm: each is refused with its reason, and nothing but it is touched.
 
 What is not plain data (links inside the file, virtual and chunked datasets, data in other files, …) is in
-`test_shards.py`; what a store may look like in `test_store.py`.
+`test_structure.py`; what a store may look like in `test_store.py`.
 """
 
 import contextlib

@@ -4,49 +4,28 @@ import contextlib
 import ctypes
 import os
 import random
-import signal
 import socket
 import struct
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from videos import LIMITS, SETTINGS, run_ffmpeg, synthetic
+from videos import H264, LIMITS, SETTINGS, patched, run_ffmpeg, synthetic
 
-from videocap.extract.video import demux
-from videocap.extract.video.decode import decode, list_frames
-from videocap.extract.video.demux import Stream, VideoError, probe
+from videocap.extract.video.decode import decode
+from videocap.extract.video.demux import Stream, VideoError
 from videocap.extract.video.frames import read
-from videocap.extract.video.probe import Prober
 
-H264 = "-c:v libx264 -preset veryfast"
 ENCODED = {"gif": "", "wmv": "-c:v wmv2", "ogv": "-c:v libtheora", "mpg": "-c:v mpeg2video", "webm": "-c:v libvpx"}
-
-
-@pytest.fixture(scope="module")
-def prober():
-    with Prober(**LIMITS) as prober:
-        yield prober
 
 
 def cut(path: Path, share: float) -> Path:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    return path
-
-
-def patched(path: Path, box: bytes, offset: int, new: bytes) -> Path:
-    """`path` with bytes replaced, so many behind the name of an mp4 box."""
-    data = bytearray(path.read_bytes())
-    start = data.index(box) + len(box) + offset
-    data[start : start + len(new)] = new
-    path.write_bytes(data)
     return path
 
 
@@ -138,100 +117,6 @@ def test_a_bad_file_is_an_error_of_one_line_and_the_next_is_read(data, prober, t
     assert "\n" not in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
     assert len(read(data / "edge_cases/video_0.mov", prober, **SETTINGS)[0]) == 3
-
-
-def test_slow_children_are_killed(data):
-    path = data / "other/bottle-detection.mp4"
-    with Prober(**LIMITS) as prober:
-        stream = prober(path)
-        start = time.monotonic()
-        with pytest.raises(VideoError, match="too long to decode"):
-            list(decode(path, stream, range(1100), timeout=0.05, max_pixels=1 << 26))
-        assert time.monotonic() - start < 5
-        prober.timeout = 1e-4
-        with pytest.raises(VideoError, match="longer than"):
-            prober(path)
-        prober.timeout = 60
-        assert prober(path) == stream
-
-
-def test_a_video_that_decodes_for_ever(tmp_path):
-    """Sixteen million pixels that do not move, in a few bytes, again and again."""
-    path = tmp_path / "forever.webm"
-    with av.open(path, "w") as container:
-        stream = container.add_stream("libvpx", rate=25)
-        stream.width = stream.height = 4096
-        stream.options = {"deadline": "realtime", "cpu-used": "16", "lag-in-frames": "0"}
-        black = np.zeros((4096, 4096, 3), np.uint8)
-        packets = [stream.encode(av.VideoFrame.from_ndarray(black))[0] for _ in range(2)]
-        container.mux(packets)
-        for number in range(2, 20_000):
-            again = av.Packet(bytes(packets[1]))
-            again.pts = again.dts = number
-            again.time_base, again.stream = Fraction(1, 25), stream
-            container.mux(again)
-    assert path.stat().st_size < 10_000_000
-    with Prober(timeout=2, max_pixels=1 << 26) as prober:
-        start = time.monotonic()
-        with pytest.raises(VideoError, match=r"decode\.timeout"):
-            read(path, prober, **SETTINGS)
-        assert time.monotonic() - start < 10
-
-
-def test_frames_of_too_many_pixels_are_refused(data, prober):
-    path = data / "other/eat.mkv"
-    stream = prober(path)
-    with Prober(60, 640 * 480 - 1) as strict, pytest.raises(VideoError, match="640 x 480"):
-        strict(path)
-    with pytest.raises(VideoError, match="gave 0 of 1 frames"):
-        list(decode(path, stream, [0], timeout=60, max_pixels=640 * 480 // 2))
-
-
-@pytest.mark.parametrize("size", [16, 65535])
-def test_a_container_that_lies_about_the_size_of_frames_is_not_believed(prober, tmp_path, size):
-    path = synthetic(tmp_path / "lying.mp4", "-c:v mpeg4", size="320x240")
-    patched(path, b"mp4v", 24, struct.pack(">HH", size, size))
-    stream = prober(path)
-    assert next(iter(decode(path, stream, [0], **LIMITS))).shape == (240, 320, 3)
-    with Prober(60, 320 * 240 - 1) as strict, pytest.raises(VideoError, match="320 x 240 pixels"):
-        strict(path)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited on Linux only")
-def test_memory_is_limited(data, prober, monkeypatch):
-    path = data / "edge_cases/video_0.mov"
-    stream = prober(path)
-    monkeypatch.setattr("videocap.extract.video.probe.MOST_MEMORY", 200 << 20)
-    with pytest.raises(VideoError):
-        list(decode(path, stream, [0], **LIMITS))
-    monkeypatch.setattr("videocap.extract.video.probe.MOST_MEMORY", 60 << 20)
-    with Prober(**LIMITS) as small, pytest.raises(VideoError, match="died"):
-        small(path)
-
-
-def test_a_video_of_too_many_frames(data, prober, monkeypatch):
-    path = data / "msrvtt/videos/video7010.mp4"
-    stream = prober(path)
-    monkeypatch.setattr("videocap.extract.video.decode.MAX_FRAMES", 100)
-    with pytest.raises(VideoError, match="more than 100 frames"):
-        list_frames(path, stream, **LIMITS)
-    monkeypatch.setattr(demux, "MAX_FRAMES", 100)
-    with pytest.raises(VideoError, match="more than 100 frames"):
-        probe(str(path), 1 << 26)
-
-
-def test_a_demuxer_that_dies_is_replaced(data):
-    path = data / "edge_cases/video_0.mov"
-    with Prober(**LIMITS) as prober:
-        stream = prober(path)
-        os.kill(prober._child.pid, signal.SIGSTOP)  # so that it dies on the next video
-        threading.Timer(0.2, prober._child.kill).start()
-        with pytest.raises(OSError, match="was killed while it read"):  # which says nothing about the video
-            prober(path)
-        assert prober(path) == stream
-        prober._child.kill()  # between two videos: neither is to blame
-        prober._child.wait()
-        assert prober(path) == stream
 
 
 @contextlib.contextmanager

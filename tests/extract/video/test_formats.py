@@ -1,22 +1,16 @@
 """Videos of every kind: the frames found are all of them, in order, pixel for pixel those of a full decode."""
 
-import itertools
-from dataclasses import replace
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
-from videos import LIMITS, SETTINGS, full_decode, full_decode_by_ffmpeg, run_ffmpeg, synthetic
+from videos import B_FRAMES, H264, HEVC, LIMITS, SETTINGS, full_decode, full_decode_by_ffmpeg, run_ffmpeg, synthetic
 
-from videocap.extract.video.decode import decode, list_frames, spans
+from videocap.extract.video.decode import decode, list_frames
 from videocap.extract.video.frames import choose, read
 from videocap.extract.video.probe import Prober
 from videocap.extract.video.resize import resize_crop
 
-H264 = "-c:v libx264 -preset veryfast"
-B_FRAMES = f"{H264} -bf 3 -g 25"
-HEVC = "-c:v libx265 -preset ultrafast -x265-params log-level=none"
 KINDS = {
     "B-frames.mp4": B_FRAMES,
     "B-frames.mkv": B_FRAMES,
@@ -49,12 +43,6 @@ KINDS = {
 }
 # ffmpeg's conversion of these to RGB is not the one that PyAV calls
 OWN_COLOURS = {"odd.webm", "10-bit.mkv", "10-bit-hevc.mp4", "interlaced.ts", "interlaced.mp4"}
-
-
-@pytest.fixture(scope="module")
-def prober():
-    with Prober(**LIMITS) as prober:
-        yield prober
 
 
 def check(path: Path, prober: Prober, told: bool = True) -> None:
@@ -182,74 +170,3 @@ def test_pixels_that_are_not_square(prober, tmp_path):
     np.testing.assert_array_equal(frame, np.rot90(stored))
     shown = resize_crop(np.repeat(frame, 2, axis=0), 224).astype(int)
     assert abs(read(turned, prober, **SETTINGS)[0][0] - shown).mean() < 3
-
-
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("h264.mp4", f"{H264} -bf 3 -g 60"),
-        ("h264.mkv", f"{H264} -bf 3 -g 60"),
-        ("hevc.mp4", f"{HEVC}:open-gop=1:bframes=3:keyint=60:min-keyint=30"),
-        ("vp9.webm", "-c:v libvpx-vp9 -cpu-used 8 -g 60"),
-        ("av1.mkv", "-c:v libsvtav1 -preset 12 -g 60"),
-    ],
-)
-@pytest.mark.parametrize("cut", [False, True], ids=["whole", "cut"])
-def test_seeking_gives_the_same_frames(prober, tmp_path, name, options, cut):
-    path = synthetic(tmp_path / name, options, seconds=30, size="64x48")
-    if cut:
-        run_ffmpeg("-ss", "4.3", "-i", path, "-c", "copy", tmp_path / f"cut-{name}")
-        path = tmp_path / f"cut-{name}"
-    stream = prober(path)
-    indices = choose(stream.times, "uniform", 5)
-    runs = spans(stream.entries, indices)
-    assert len(runs) >= 4
-    found = [frame for entry, run in runs for frame in decode(path, stream, run, entry=entry, **LIMITS)]
-    for frame, plain in zip(found, decode(path, replace(stream, spare=[]), indices, **LIMITS), strict=True):
-        np.testing.assert_array_equal(frame, plain)
-    for frame, image in zip(found, read(path, prober, **SETTINGS | {"frames": 5})[0], strict=True):
-        np.testing.assert_array_equal(resize_crop(frame, 224), image)
-
-
-def test_of_an_hour_little_is_decoded(prober, tmp_path):
-    path = synthetic(tmp_path / "hour.mp4", f"-vf loop=-1:25 -t 3600 {H264} -g 125", seconds=1, size="32x32")
-    stream = prober(path)
-    assert len(stream.pts) == 90_000
-    runs = spans(stream.entries, choose(stream.times, "uniform", 20))
-    assert sum(run[-1] + 1 - entry for entry, run in runs) <= 20 * 125
-    assert len(read(path, prober, **SETTINGS)[0]) == 20
-
-
-def test_runs_begin_where_seeking_is_worth_it():
-    assert spans([], [0, 500, 90_000]) == [(0, [0, 500, 90_000])]
-    assert spans([0, 300, 600], [10, 290, 310, 599, 601]) == [(0, [10, 290, 310, 599, 601])]
-    assert spans([0, 300, 600, 900], [10, 320, 1000]) == [(0, [10]), (300, [320]), (900, [1000])]
-    assert spans([40], [3, 41]) == [(0, [3, 41])]
-
-
-def test_key_frames_that_are_none(prober, tmp_path):
-    """What a file wrongly calls a key frame would be decoded to something else, without a complaint."""
-    path = synthetic(tmp_path / "long.mp4", f"{HEVC}:keyint=1000:scenecut=0", seconds=20, size="64x48")
-    lying = tmp_path / "lying.mp4"
-    with av.open(path) as source, av.open(lying, "w") as target:
-        stream = target.add_stream_from_template(source.streams.video[0])
-        for number, packet in enumerate(source.demux(video=0)):
-            if packet.size:
-                packet.is_keyframe = number % 150 == 0
-                packet.stream = stream
-                target.mux(packet)
-    assert prober(path).entries == [0]
-    stream = prober(lying)
-    assert stream.entries == []
-    images, _ = read(lying, prober, **SETTINGS)
-    _, reference = full_decode(path)
-    for image, index in zip(images, choose(stream.times, "uniform", 20), strict=True):
-        np.testing.assert_array_equal(image, resize_crop(reference[index], 224))
-
-
-def test_frames_of_a_stream_are_told_apart(prober, tmp_path):
-    """A stream's timestamps are ascending and its entries are among its frames."""
-    stream = prober(synthetic(tmp_path / "a.mp4", B_FRAMES, seconds=4))
-    assert all(a < b for a, b in itertools.pairwise(stream.pts))
-    assert stream.entries == [0, 25, 50, 75]
-    assert set(stream.spare) < set(stream.pts)

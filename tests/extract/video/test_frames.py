@@ -12,7 +12,6 @@ from videos import LIMITS, SETTINGS, full_decode, synthetic
 
 from videocap.extract.video.decode import decode
 from videocap.extract.video.frames import choose, read
-from videocap.extract.video.probe import Prober
 
 GOOD = [
     *(f"edge_cases/{name}" for name in ("flipping_a_pancake.mkv", "unordered.mov", "video_0.mov", "video_90.mov")),
@@ -23,12 +22,6 @@ GOOD = [
     *(f"other/{n}.mp4" for n in ("bottle-detection", "clip_video_encode_vid1", "v_GGSY1Qvo990")),
     *(f"other/{n}.mkv" for n in ("eat", "help", "sister", "walk")),
 ]
-
-
-@pytest.fixture(scope="module")
-def prober():
-    with Prober(**LIMITS) as prober:
-        yield prober
 
 
 ascending = st.lists(st.floats(0.001, 2.0), min_size=1, max_size=200).map(lambda steps: np.cumsum([0, *steps]).tolist())

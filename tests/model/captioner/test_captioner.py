@@ -1,46 +1,14 @@
-"""The captioner: masks, gradients, what may reach which loss, and the equations by hand."""
+"""The captioner: masks, gradients, and what may reach which loss; also of `vis2text`, `aspects` and `attention`."""
 
 from dataclasses import replace
 
 import pytest
 import torch
-from captioner import D_IN, D_TEXT, config, training_data, videos
+from captioner import BLOCKS, D_IN, WORDS, batch, make
 
 from videocap.model.captioner import losses
-from videocap.model.captioner.captioner import Captioner
-from videocap.model.captioner.fusion import TemporalFusion, expand, show, squeeze
 from videocap.model.config import ASPECTS
 from videocap.model.vocabulary import PAD
-
-BLOCKS = ("lstm", "transformer", "conv1d")
-WORDS = 40
-
-
-def make(seed=0, **options) -> Captioner:
-    torch.manual_seed(seed)
-    return Captioner(config(**options), d_in=D_IN, d_text=D_TEXT, words=WORDS).eval()
-
-
-def batch(count=6, aspects=ASPECTS):
-    return next(training_data(videos(count), aspects).epoch(1, seed=0, batch_size=count, epoch="video"))
-
-
-# Fusion
-
-
-def test_squeezing_averages_pairs_of_real_frames():
-    x = torch.tensor([[1.0, 2, 3, 99, 99], [2.0, 4, 6, 8, 10]])[:, :, None]
-    squeezed, lengths = squeeze(x, torch.tensor([3, 5]))
-    assert lengths.tolist() == [2, 3]
-    assert squeezed[0, :2, 0].tolist() == [1.5, 3]
-    assert squeezed[1, :, 0].tolist() == [3, 7, 10]
-
-
-def test_expansion_interpolates_between_window_centres_within_each_video():
-    y = torch.tensor([[1.0, 3, 99], [0, 4, 8]])[:, :, None]
-    full = expand(y, torch.tensor([2, 3]), frames=6, scale=1)
-    assert full[0, :4, 0].tolist() == [1, 1.5, 2.5, 3]
-    assert full[1, :, 0].tolist() == [0, 1, 3, 5, 7, 8]
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -64,66 +32,7 @@ def test_a_video_alone_and_in_a_padded_batch_give_the_same_output(block, mode, s
             torch.testing.assert_close(here, logits[one], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_every_block_knows_the_order_of_frames(block):
-    model = make(fusion={"block": block})
-    frames, mask = torch.randn(1, 8, D_IN), torch.ones(1, 8, dtype=torch.bool)
-    forwards, backwards = model.fusion(frames, mask), model.fusion(frames.flip(1), mask)
-    assert (forwards - backwards.flip(1)).abs().max() > 0.01
-
-
-@pytest.mark.parametrize("which", ["one", "shuffled"])
-def test_a_control_is_shown_the_same_alone_and_in_a_padded_batch(which):
-    frames, lengths = torch.arange(4 * 20.0).view(4, 20, 1), torch.tensor([20, 7, 2, 1])
-    mask = torch.arange(20) < lengths[:, None]
-    shown, real = show(frames, mask, which, training=False)
-    for index, length in enumerate(lengths):
-        alone, _ = show(frames[index, :length][None], mask[index, :length][None], which, training=False)
-        assert torch.equal(shown[index][real[index]], alone[0])
-        if which == "one":
-            assert alone[0].tolist() == [[index * 20 + length // 2]], "the middle"
-        else:
-            assert sorted(alone[0]) == sorted(frames[index, :length])
-            assert length < 2 or not torch.equal(alone[0], frames[index, :length])
-
-
-def test_in_training_a_control_draws_any_frame_or_any_order_anew():
-    torch.manual_seed(0)
-    frames, mask = torch.arange(6.0).view(1, 6, 1), torch.tensor([[True] * 4 + [False] * 2])
-    one = [float(show(frames, mask, "one", training=True)[0]) for _ in range(200)]
-    assert set(one) == {0, 1, 2, 3}
-    orders = [show(frames, mask, "shuffled", training=True) for _ in range(400)]
-    assert all(real[0].tolist() == mask[0].tolist() for _, real in orders)
-    assert len({tuple(order[0, :4, 0].tolist()) for order, _ in orders}) == 24
-    assert show(frames, mask, "all", training=True)[0] is frames
-
-
-def test_a_cascade_is_not_parallel_scales():
-    torch.manual_seed(0)
-    options = {"block": "lstm", "scales": 3, "heads": 2, "inner": 8, "dropout": 0.0}
-    cascade = TemporalFusion(4, 8, mode="cascade", **options)
-    parallel = TemporalFusion(4, 8, mode="parallel", **options)
-    parallel.load_state_dict(cascade.state_dict())
-    frames, mask = torch.randn(2, 8, 4), torch.ones(2, 8, dtype=torch.bool)
-    assert (cascade(frames, mask) - parallel(frames, mask)).abs().max() > 1e-3
-
-
 # Losses
-
-
-def test_distillation_follows_eq_6_by_hand():
-    vis2text = torch.tensor([[[1.0, 0], [3, 2], [50, 50]], [[0, 0], [1, 1], [2, 2]]])
-    mask = torch.tensor([[True, True, False], [True, True, True]])
-    text = torch.tensor([[2.0, 4], [0, 2]])
-    # mean over frames: (2, 1) and (1, 1); errors (0, 3) and (1, 1)
-    assert losses.distillation(vis2text, mask, text, "mean").item() == pytest.approx(5 / 4)
-    # every frame: video 0: (1, 4), (1, 2); video 1: (0, 2), (1, 1), (2, 0)
-    assert losses.distillation(vis2text, mask, text, "broadcast").item() == pytest.approx((2.0 + 1.0) / 2)
-
-
-def test_the_total_weighs_each_loss_as_eq_7_and_8_say():
-    parts = {name: torch.tensor(value) for name, value in {"caption": 1.0, "distill": 2.0, "effect": 3.0}.items()}
-    assert losses.total(parts, 10, (100, 7, 1000)).item() == 1 + 20 + 21
 
 
 def test_relu_cannot_reach_negative_text_features_and_identity_can():
@@ -240,18 +149,6 @@ def test_caption_words_see_every_source_of_the_memory():
     reached = values.grad.abs().sum(-1) > 0
     assert values.shape[1] == 2 * full.frames.shape[1] + 3 * 2
     assert torch.equal(reached, memory.masks["caption"])
-
-
-@pytest.mark.parametrize("source", ["caption", "effect"])
-def test_steps_with_a_cache_give_what_all_words_at_once_give(source):
-    model, full = make(), batch()
-    memory = model.encode(full.frames, full.mask)
-    tokens = torch.randint(4, WORDS, (6, 3, 5))  # three hypotheses a video
-    cache = model.start(memory, source)
-    steps = torch.stack([model.step(source, tokens[:, :, t], cache) for t in range(5)], 2)
-    for hypothesis in range(3):
-        at_once = model.logits(model.hidden(memory, source, tokens[:, hypothesis]))
-        torch.testing.assert_close(steps[:, hypothesis], at_once, atol=1e-5, rtol=0)
 
 
 def test_standardised_features_lose_a_common_component():

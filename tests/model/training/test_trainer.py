@@ -1,4 +1,4 @@
-"""Training data, optimisation, checkpoints, and going on after a kill."""
+"""Optimisation, validation, and going on after a kill; also of `checkpoints`."""
 
 import contextlib
 import csv
@@ -12,120 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from captioner import D_IN, config, features, training_data, videos, vocabulary
+from captioner import config, features, training_data, videos, vocabulary
 from safetensors.torch import load_file
+from training import run, same_weights
 
 from videocap.model.captioner.saved import load
 from videocap.model.captions.search import caption
-from videocap.model.config import ASPECTS, TrainConfig
+from videocap.model.config import TrainConfig
 from videocap.model.training.checkpoints import load_checkpoint
 from videocap.model.training.trainer import Trainer, TrainingDiverged, learning_rate, make_optimizer, train
-from videocap.model.vocabulary import PAD
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Small models are slower on two threads, and bit-identical results need as many on either side."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def run(folder: Path, settings, of, val=None, validate=lambda captions: 0.0) -> Path:
-    """Train on the videos `of` with checkpoints in `folder`/scratch; gives a new output folder."""
-    out = folder / f"out{len(list(folder.glob('out*')))}"
-    out.mkdir()
-    train(
-        settings,
-        train=training_data(of, settings.aspects.use),
-        val=val,
-        vocabulary=vocabulary(of),
-        validate=validate,
-        scratch=folder / "scratch",
-        out=out,
-    )
-    return out
 
 
 def write(out: Path, given_features, of, beam=1) -> list[dict[str, str]]:
     model, words = load(out)
     ids = [video.id for video in of]
     return caption(model, words, given_features, ids, beam=beam, length_penalty=1.0, batch_size=8, device="cpu")
-
-
-def same_weights(one: Path, two: Path) -> bool:
-    a, b = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
-    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-
-# Batches
-
-
-@pytest.mark.parametrize("epoch", ["video", "caption"])
-def test_an_epoch_draws_what_belongs_together_and_every_item_once(epoch):
-    of = videos(10)
-    data, words = training_data(of), vocabulary(of)
-    packed = np.split(features(10).values, features(10).offsets[1:-1])
-    drawn = []
-    for batch in data.epoch(3, seed=1, batch_size=4, epoch=epoch):
-        for row in range(len(batch.tokens)):
-            frames = batch.frames[row][batch.mask[row]].numpy()
-            index = next(i for i, own in enumerate(packed) if np.array_equal(own, frames))
-            text = words.decode(batch.tokens[row].tolist())
-            assert text in of[index].captions
-            all_captions = sorted({caption for video in of for caption in video.captions})
-            assert torch.equal(batch.text[row], data.text[all_captions.index(text)].float())
-            for aspect in ASPECTS:
-                annotation = words.decode(batch.aspects[aspect][row].tolist())
-                assert annotation in of[index].aspects.get(aspect, ("",))
-                assert (batch.aspects[aspect][row, 0] == PAD) == (aspect not in of[index].aspects)
-            drawn.append((index, text))
-    if epoch == "video":
-        assert sorted(index for index, _ in drawn) == list(range(10))
-        assert data.steps(4, epoch) == 3
-    else:
-        assert sorted(drawn) == sorted((index, text) for index in range(10) for text in of[index].captions)
-        assert data.steps(4, epoch) == 5
-
-
-def test_an_epoch_depends_on_its_number_and_the_seed_alone():
-    data = training_data(videos(10))
-
-    def tokens(number, seed):
-        batches = data.epoch(number, seed=seed, batch_size=4, epoch="video")
-        return [text for batch in batches for text in map(str, batch.tokens.tolist())]
-
-    assert tokens(2, 0) == tokens(2, 0)
-    assert tokens(2, 0) != tokens(3, 0)
-    assert tokens(2, 0) != tokens(2, 1)
-
-
-def test_feature_statistics_are_those_of_all_frames():
-    data = training_data(videos(10))
-    values = features(10).values.astype(np.float64)
-    mean, std = data.statistics()
-    np.testing.assert_allclose(mean, values.mean(0), atol=1e-6)
-    np.testing.assert_allclose(std, values.std(0), atol=1e-6)
-
-
-def test_texts_without_words_are_left_out_with_a_warning():
-    of = videos(4)
-    of[1].captions = (*of[1].captions, "...")
-    with pytest.warns(UserWarning, match="1 training texts without a word"):
-        assert training_data(of).steps(1, "caption") == 8
-
-
-def test_a_video_without_captions_and_an_aspect_without_annotations_are_named():
-    of = videos(4)
-    of[2].captions = ()
-    with pytest.raises(ValueError, match="'video2' has no caption"):
-        training_data(of)
-    of = videos(4)
-    for video in of:
-        video.aspects.pop("attribute")
-    with pytest.raises(ValueError, match=r"'attribute': take it out of aspects\.use"):
-        training_data(of)
 
 
 # Optimisation
@@ -266,30 +167,6 @@ def test_the_last_steps_tell_an_explosion_and_one_bad_step_is_none(monkeypatch):
     assert steps_until_it_breaks_off([1.0] * 50 + [30.0] + [1.0] * 49) == 100
     assert steps_until_it_breaks_off([1.0] * 80 + [10.0] * 20) == 84, "the fifth bad step makes 15 + 50 > 3 * 20"
     assert steps_until_it_breaks_off([1.0] * 80 + [float("nan")] * 20) == 80
-
-
-# Files
-
-
-def test_a_loaded_model_is_the_trained_one(tmp_path):
-    of = videos(8)
-    out = run(tmp_path, config(("intention",), epochs=1), of)
-    model, words = load(out)
-    assert words == vocabulary(of)
-    assert not model.training
-    assert list(model.aspects) == ["intention"]
-    assert model.feature_mean.shape == (D_IN,)
-    torch.testing.assert_close(model.feature_mean, training_data(of).statistics()[0])
-
-
-def test_files_that_do_not_belong_together_are_refused(tmp_path):
-    one = run(tmp_path, config(epochs=1), videos(8))
-    (one / "model.json").write_text((one / "model.json").read_text().replace('"d_in": 12', '"d_in": 10000000000000'))
-    with pytest.raises(ValueError, match=r"model\.safetensors does not fit model\.json"):
-        load(one)
-    vocabulary(videos(3)).save(one / "vocabulary.json")
-    with pytest.raises(ValueError, match=r"words, vocabulary\.json has"):
-        load(one)
 
 
 # Kills

@@ -1,15 +1,8 @@
-"""The run's log survives odd names and kills; its summary says what happened."""
+"""The summary of a run says what happened, a line a stage, then warnings and failures; also of `ending`."""
 
 from videocap.pipeline.artifacts import events as log
 from videocap.pipeline.run.summary import summary
 from videocap.pipeline.stages.failures import described
-
-
-def test_odd_names_and_torn_lines_do_no_harm(tmp_path):
-    log.write(tmp_path, "warning", "Corpus", warning="a\u2028b\x85c\ud800.mp4")
-    with open(log.log_path(tmp_path), "a") as file:
-        file.write('{"event": "torn')
-    assert [event["warning"] for event in log.read(tmp_path)] == ["a\u2028b\x85c\ud800.mp4"]
 
 
 def event(kind, stage, **detail):
@@ -52,14 +45,6 @@ def test_a_gather_that_waited_for_what_failed_under_another_experiment_did_not_d
     assert [line for line in lines if line.startswith("failed")] == ["failed: DecodeShard of row-2: no such device"]
 
 
-def test_lines_that_ran_into_each_other_are_left_out(tmp_path):
-    log.write(tmp_path, "ran", "Corpus")
-    with open(log.log_path(tmp_path), "a") as file:
-        file.write('{"event": "cut{"event": "ran"}\n')
-    log.write(tmp_path, "ran", "Train")
-    assert [found["stage"] for found in log.read(tmp_path) if "stage" in found][-2:] == ["Corpus", "Train"]
-
-
 def test_a_stage_whose_process_died_is_named():
     lines = summary([event("start", "Train")], {"Train": False})
     assert "not finished" in lines[0]
@@ -80,3 +65,33 @@ def test_stages_of_several_experiments_are_counted_and_their_failures_named():
     assert lines[-1].startswith("failed: Train of row-3: stopped in the middle"), (
         "though others ran, and another failed"
     )
+
+
+def test_what_was_written_is_told_as_it_was_meant(tmp_path):
+    reasons = [{"what": "config", "field": "train.lr", "old": 0.1, "new": 0.2}]
+    events = [
+        event("start", "Train", reasons=reasons, experiment="demo"),
+        event("warning", "Train", warning=["b", "a"], tells="json:dumps", experiment="demo"),
+        event("ran", "Train", seconds=2.5, experiment="demo"),
+        event("start", "Score", reasons=[], experiment="demo"),
+        failed("Score", "no memory", experiment="demo"),
+    ]
+    for one in events:
+        log.write(tmp_path, one["event"], one["stage"], **{k: v for k, v in one.items() if k not in ("event", "stage")})
+    stages = {"Train": True, "Score": False, "Report": False}
+    lines = summary(log.read(tmp_path), stages, ["code changed since, not rerun: Corpus"])
+    assert lines == summary(events, stages, ["code changed since, not rerun: Corpus"])
+    assert [" ".join(line.split()) for line in lines] == [
+        "Train ran 2.5 s train.lr: 0.1 → 0.2",
+        "Score failed",
+        "Report not reached",
+        "code changed since, not rerun: Corpus",
+        'warning: Train: ["b", "a"]',
+        "failed: Score: no memory",
+    ]
+
+
+def test_the_same_warning_is_told_once():
+    events = [event("warning", "Corpus", warning="one left out")] * 3 + [event("ran", "Corpus", seconds=1.0)]
+    lines = summary(events, {"Corpus": True})
+    assert [line for line in lines if line.startswith("warning")] == ["warning: Corpus: one left out"]

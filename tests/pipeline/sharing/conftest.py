@@ -25,3 +25,4 @@ def place(request, tmp_path):
         there = Remote("memory://team")
         yield there
         there.fs.store.clear()
+        there.fs.pseudo_dirs[:] = [""]

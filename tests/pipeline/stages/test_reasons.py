@@ -1,4 +1,4 @@
-"""Reasons: what differs between two recipes, told shortly and down to the field."""
+"""Reasons: what differs between two recipes, told shortly and down to the field; also of history."""
 
 from hypothesis import given
 from hypothesis import strategies as st

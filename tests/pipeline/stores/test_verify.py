@@ -9,39 +9,18 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from copies import SPEC, hold, overlap, publish, rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 import videocap
-from videocap.extract.shards import writer
 from videocap.extract.shards.checks import check_shard, measurer
 from videocap.pipeline.digests import digest
-from videocap.pipeline.recompute import _recompute_some
 from videocap.pipeline.stores.store import Store
-from videocap.pipeline.stores.verify import Verdict, compare_copies, verify
-
-SPEC = {"stage": "EmbedFramesShard", "version": 1, "config": {"decode.frames": 4}, "inputs": {}}
-
-
-def publish(store: Store, names: str) -> None:
-    hold(store, {name: np.full((2, 4), ord(name)) for name in names})
-
-
-def hold(store: Store, rows: dict[str, np.ndarray]) -> Path:
-    """Publish a shard of these items' rows; returns its file."""
-    items = [(name, digest(name)) for name in rows]
-
-    def write(path: Path, key: str) -> dict:
-        arrays = list(rows.values())
-        info = writer.write(path, items=items, arrays=arrays, times=None, spec=store.spec, key=key)
-        return {"digests": [d for _, d in items], "failures": [], "content": info.content, "provenance": {}}
-
-    store.publish_shard(items, 0, write, {"experiment": "mine"})
-    return store.folder / store.newest()["payload"]
+from videocap.pipeline.stores.verify import compare_copies, verify
 
 
 def make(folder: Path, spec: dict = SPEC) -> Store:
@@ -202,17 +181,6 @@ def test_an_interrupt_ends_it_with_what_is_being_read(store, monkeypatch, interr
     assert len(seen) == 1
 
 
-def overlap(*folders: Path) -> list[Verdict]:
-    verdicts = verify(folders, check_shard)
-    compare_copies(verdicts, measurer())
-    json.dumps([verdict.told() for verdict in verdicts], allow_nan=False)
-    return verdicts
-
-
-def rows_of(*names: str) -> dict[str, np.ndarray]:
-    return {name: np.random.default_rng(ord(name)).normal(size=(3, 64)).astype(np.float16) for name in names}
-
-
 def nudged(rows: np.ndarray) -> np.ndarray:
     """Rows that differ from these in a last bit."""
     rows = rows.copy()
@@ -300,19 +268,6 @@ def test_the_command_compares_the_stores_that_it_is_given(tmp_path, capsys, monk
     told = json.loads(capsys.readouterr().out)
     assert [one["overlap"] for one in told] == [{}, {"items": 2, "unequal": 2, "cosine": pytest.approx(-1)}]
     assert videocap.main(["store", "verify", "--json", bad]) == 0, "alone, nothing tells"
-
-
-def test_what_is_disputed_is_made_again_before_others(tmp_path, monkeypatch):
-    store = Store(tmp_path, SPEC)
-    hold(store, rows_of(*"abcdefgh"))
-    hold(store, {"e": -rows_of("e")["e"]})
-    (verdict,) = overlap(tmp_path)
-    made = []
-    monkeypatch.setattr("videocap.pipeline.recompute.remade", lambda pack, path, item, part: made.append(item))
-    pack = SimpleNamespace(gather=SimpleNamespace(rows=SimpleNamespace(items=dict)))
-    _recompute_some(verdict, pack, 3, lambda stored, again, source: None)
-    assert made[:2] == [("e", digest("e"))] * 2, "both copies"
-    assert (len(made), verdict.recomputed) == (3, 3)
 
 
 def test_rows_of_another_number_are_a_problem_without_a_figure(tmp_path):

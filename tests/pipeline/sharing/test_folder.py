@@ -1,4 +1,4 @@
-"""Places that share features: listings, modes, links, what a killed push left, and the command that tells of all."""
+"""Places that are folders: listings, modes, file systems without links, and what a killed push left."""
 
 import errno
 import itertools
@@ -8,26 +8,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from places import FRAMES, add, experiment_in, push, result_at, store_in
+from places import add, push, store_in
 
-from videocap import share
-from videocap.extract.shards.checks import check_arrived
-from videocap.pipeline.sharing import push_pull
 from videocap.pipeline.sharing.folder import Folder
-from videocap.pipeline.sharing.push_pull import Sent
-
-
-def test_a_stage_that_fails_does_not_keep_the_others(tmp_path, team):
-    result_at(tmp_path / "alice")
-    stages = ["ToyWorld", FRAMES]
-    (team.root / "ToyWorld").write_text("no folder")
-    for sent in (
-        list(push_pull.push(experiment_in(tmp_path / "alice"), stages, team)),
-        list(push_pull.pull(experiment_in(tmp_path / "bob"), stages, team, check_arrived)),
-    ):
-        assert len(sent[0].problems) == 1
-        assert "Not a directory" in sent[0].problems[0]
-        assert (sent[1].files + sent[1].there, sent[1].problems) == (3, [])
 
 
 def test_a_listing_misses_nothing_while_files_come(tmp_path):
@@ -91,10 +74,3 @@ def test_what_a_killed_push_left_long_ago_goes_with_a_later_one(tmp_path, team):
     add(store_in(tmp_path / "alice"), [6])
     push(tmp_path / "alice", team)
     assert [path.exists() for path in left] == [False, True]
-
-
-def test_the_command_tells_of_every_stage(tmp_path, capsys):
-    experiment = experiment_in(tmp_path)
-    assert len(experiment.order) > 15
-    for kind in experiment.order:
-        assert share.sent_text(Sent(kind.__name__, files=1, there=1), kind, False).startswith(kind.__name__)
