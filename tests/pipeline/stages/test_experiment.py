@@ -4,7 +4,8 @@ import pytest
 from failures import again, in_folder
 
 from videocap import tasks
-from videocap.pipeline.stages.experiment import Experiment, ExperimentParameter
+from videocap.pipeline.stages.experiment import Experiment
+from videocap.pipeline.stages.parameter import ExperimentParameter
 
 NAMES = ["a.mp4", "b.mp4"]
 
@@ -34,13 +35,6 @@ def test_what_is_done_is_needed_no_more_once_it_has_looked_again(experiment, tmp
     experiment.look_again()
     assert tasks.Corpus not in experiment.needed()
     assert experiment.needed()[tasks.Vocabulary]
-
-
-def test_without_a_last_stage_every_stage_is_needed(tmp_path, artifacts):
-    config = in_folder(tmp_path, NAMES).config
-    alone = Experiment(config)
-    assert (alone.order, alone.needed()) == ((), {})
-    assert alone.needs(tasks.Train.of(alone))
 
 
 def test_it_says_where_all_lies_that_it_is_made_of(experiment):
