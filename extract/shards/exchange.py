@@ -107,7 +107,9 @@ class ForeignFeatures:
             self._hdf5 = None
             if (self.source / "store.json").exists():
                 raise ValueError(f"{self.source} is a store already: copy its folder to the artifacts' `stores`")
-            files = sorted(file for file in self.source.rglob("*.npy") if not file.is_dir())  # a folder may be called so
+            files = sorted(
+                file for file in self.source.rglob("*.npy") if not file.is_dir()
+            )  # a folder may be called so
             self.ids = tuple(file.relative_to(self.source).as_posix().removesuffix(".npy") for file in files)
         elif self.source.is_file() and h5py.is_hdf5(self.source):
             self._hdf5 = h5py.File(self.source, "r", locking=False)

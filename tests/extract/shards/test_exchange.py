@@ -8,7 +8,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from shards import sha
 from store_of_shards import SPEC, publish
@@ -60,6 +60,7 @@ ids = st.lists(segments, min_size=1, max_size=3).map("/".join)
 
 
 @given(st.lists(ids, min_size=1, max_size=5, unique=True), st.sampled_from(PLACES))
+@example([".npy/0"], "features")
 def test_what_is_exported_is_imported_again_or_refused_before_anything_is_written(tmp_path_factory, names, place):
     folder = tmp_path_factory.mktemp("exchange")
     store = a_store(folder / "store", names)
