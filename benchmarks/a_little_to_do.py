@@ -63,7 +63,7 @@ def lay_out(folder: Path, clips: Path, synthetic: int) -> None:
     if synthetic:
         (folder / "captions.jsonl").write_text(lines)
         os.environ["VIDEOCAP_ARTIFACTS"] = str(folder / "artifacts")
-        experiment = Experiment(load(tasks.Config, folder / "experiment.toml"))
+        experiment = Experiment(load(tasks.Config, folder / "experiment.toml"), tasks.Report)
         tasks.Corpus.of(experiment).run()
         for gather in (tasks.FrameFeatures, tasks.CaptionFeatures):
             fill(gather.of(experiment), clip.EMBED)

@@ -1,6 +1,6 @@
 """Frames and captions through our encoder and through OpenAI's module, ViT-B/16 with random weights, on the CPU.
 
-    python benchmarks/encoders.py [--rounds 3]
+    python benchmarks/encoders.py [--frames 32] [--texts 512] [--no-compile] [--rounds 3]
 
 The sides take turns in one process; medians of the rounds. Captions are of real MSR-VTT videos.
 """
@@ -22,7 +22,6 @@ from videocap.extract.encoders.encoder import normalize
 from videocap.extract.encoders.openai_clip import MEAN, STD, ClipEncoder, clip
 
 CAPTIONS = Path(__file__).parents[1].parent / "shared" / "data" / "msrvtt" / "val.json"
-FRAMES, TEXTS = 32, 512
 
 
 def random_clip() -> clip.model.CLIP:
@@ -31,10 +30,10 @@ def random_clip() -> clip.model.CLIP:
     return clip.model.CLIP(512, 224, 12, 768, 16, 77, 49408, 512, 8, 12).eval()
 
 
-def products(dtype: torch.dtype) -> Callable[[], None]:
-    """The matrix products of a block's MLP for the frames of a batch, and nothing else: 4 of 2 · 6304 · 768 · 3072."""
-    rows, up = torch.randn(FRAMES * 197, 768, dtype=dtype), torch.randn(3072, 768, dtype=dtype)
-    wide, down = torch.randn(FRAMES * 197, 3072, dtype=dtype), torch.randn(768, 3072, dtype=dtype)
+def products(frames: int, dtype: torch.dtype) -> Callable[[], None]:
+    """The matrix products of a block's MLP for some frames, and nothing else: 4 of 2 · (frames · 197) · 768 · 3072."""
+    rows, up = torch.randn(frames * 197, 768, dtype=dtype), torch.randn(3072, 768, dtype=dtype)
+    wide, down = torch.randn(frames * 197, 3072, dtype=dtype), torch.randn(768, 3072, dtype=dtype)
 
     def work() -> None:
         for _ in range(2):
@@ -44,36 +43,40 @@ def products(dtype: torch.dtype) -> Callable[[], None]:
     return work
 
 
-def operations() -> tuple[float, float]:
-    """Floating point operations of a batch of frames through ViT-B/16, and of `products`."""
+def operations(frames: int) -> tuple[float, float]:
+    """Floating point operations of some frames through ViT-B/16, and of `products`."""
     block = 12 * 197 * 768**2 + 2 * 197**2 * 768
-    return FRAMES * 2.0 * (12 * block + 196 * 768**2), 4 * 2.0 * FRAMES * 197 * 768 * 3072
+    return frames * 2.0 * (12 * block + 196 * 768**2), 4 * 2.0 * frames * 197 * 768 * 3072
 
 
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--frames", type=int, default=32)
+    parser.add_argument("--texts", type=int, default=512)
+    parser.add_argument("--no-compile", action="store_true", help="it takes half a minute and more")
     parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
+    chosen = parser.parse_args()
     theirs = random_clip()
     ours = {precision: ClipEncoder(theirs, resolve("cpu", precision)) for precision in ("fp32", "bf16")}
     compiled = ClipEncoder(theirs, resolve("cpu", "bf16"))
     try:
-        compiled.compile(FRAMES)
+        if not chosen.no_compile:
+            compiled.compile(chosen.frames)
     except ValueError as error:  # no compiler here
         print(error)
-    frames = np.random.default_rng(0).integers(0, 256, (FRAMES, 224, 224, 3), np.uint8)
+    frames = np.random.default_rng(0).integers(0, 256, (chosen.frames, 224, 224, 3), np.uint8)
     seconds = medians(
         {
             "theirs": lambda: theirs.encode_image(normalize(torch.from_numpy(frames), MEAN, STD)),
             "fp32": lambda: ours["fp32"].encode(frames),
             "bf16": lambda: ours["bf16"].encode(frames),
             "compiled": lambda: compiled.encode(frames),
-            "products": products(torch.bfloat16),
+            "products": products(chosen.frames, torch.bfloat16),
         },
-        rounds,
+        chosen.rounds,
     )
-    whole, part = operations()
+    whole, part = operations(chosen.frames)
     print(f"frames: ours fp32 / OpenAI's fp32   {seconds['theirs'] / seconds['fp32']:.2f}")
     print(f"frames: ours bf16 / OpenAI's fp32   {seconds['theirs'] / seconds['bf16']:.2f}")
     print(f"frames: ours bf16 / bf16 products   {whole / seconds['bf16'] / (part / seconds['products']):.2f}")
@@ -82,13 +85,13 @@ def main() -> None:
 
     videos = json.loads(CAPTIONS.read_text()).values()
     distinct = list(dict.fromkeys(text for video in videos for text in video.values()))
-    texts = distinct[:: len(distinct) // TEXTS][:TEXTS]
+    texts = distinct[:: len(distinct) // chosen.texts][: chosen.texts]
     seconds = medians(
         {
             "theirs": lambda: [theirs.encode_text(batch) for batch in clip.tokenize(texts, truncate=True).split(64)],
             **{name: lambda encoder=encoder: encoder.encode_text(texts, 64) for name, encoder in ours.items()},
         },
-        rounds,
+        chosen.rounds,
     )
     for name in ours:
         print(f"captions: ours {name} / OpenAI's fp32 {seconds['theirs'] / seconds[name]:.2f}")

@@ -1,10 +1,10 @@
 """Real clips to published features, against the plain loop that people write. ViT-B/16 with random weights, on the CPU.
 
     pip install --no-deps opencv-python-headless    # needed by the plain loop, and by nothing else in this project
-    python benchmarks/extraction.py [--rounds 3] [CLIP …]
+    python benchmarks/extraction.py [--frames 20] [--rounds 3] [CLIP …]
 
 Ours is all of FrameFeatures, run by Luigi in this process (plan, decode, embed, publish, record), in the default
-precision and in fp32. The plain loop reads every frame by OpenCV, keeps 20, and calls OpenAI's `preprocess` and
+precision and in fp32. The plain loop reads every frame by OpenCV, keeps some, and calls OpenAI's `preprocess` and
 `encode_image`, in fp32, and `np.save` once a video. Both take the same frames, their pixels as stored, and the same
 weights. Imports, loading of weights, and hashing of files come before. The sides take turns; prints medians.
 """
@@ -47,48 +47,50 @@ videos = "videos"
 annotations = "captions.csv"
 [decode]
 square_pixels = false
+frames = {count}
 [encoder]
 device = "cpu"
 weights = "clip.pt"
 """
 
 
-def lay_out(folder: Path, clips: list[Path]) -> None:
+def lay_out(folder: Path, clips: list[Path], count: int) -> None:
     """An experiment of the clips, and a checkpoint."""
     (folder / "videos").mkdir()
     for clip in clips:
         shutil.copy(clip, folder / "videos")
     rows = [f"{clip.name},a clip,train" for clip in clips]
     (folder / "captions.csv").write_text("\n".join(["video,caption,split", *rows]))
-    (folder / "experiment.toml").write_text(CONFIG)
+    (folder / "experiment.toml").write_text(CONFIG.format(count=count))
     torch.save(random_clip().half().state_dict(), folder / "clip.pt")
 
 
 def ours(folder: Path, out: Path, precision: str) -> tuple[list[float], dict[str, np.ndarray]]:
     """Seconds of FrameFeatures, and in it of decoding and embedding; the features by video."""
     os.environ["VIDEOCAP_ARTIFACTS"] = str(out)
-    experiment = Experiment(load(tasks.Config, folder / "experiment.toml", f"encoder.precision={precision}"))
+    config = load(tasks.Config, folder / "experiment.toml", f"encoder.precision={precision}")
+    experiment = Experiment(config, tasks.Report)
     tasks.Corpus.of(experiment).run()
     gather = tasks.FrameFeatures.of(experiment)
-    assert gather.key(), "the videos and the checkpoint have been hashed"
+    assert gather.product.key, "the videos and the checkpoint have been hashed"
     started = time.perf_counter()
     assert luigi.build([gather], local_scheduler=True, log_level="WARNING")
     seconds = [time.perf_counter() - started]
     ran = [event for event in events.read(out) if event["event"] == "ran"]
     seconds += [sum(e["seconds"] for e in ran if e["stage"] == pack) for pack in ("DecodeShard", "EmbedFramesShard")]
-    made = [shards.read(path) for path in set(gather.result("train").values())]
+    made = [shards.read(path) for path in set(gather.product.value("train").values())]
     return seconds, {name: shard[number] for shard in made for number, name in enumerate(shard.ids)}
 
 
 @torch.inference_mode()
-def plain(folder: Path, out: Path, model: torch.nn.Module) -> tuple[list[float], dict[str, np.ndarray]]:
+def plain(folder: Path, out: Path, model: torch.nn.Module, keep: int) -> tuple[list[float], dict[str, np.ndarray]]:
     """Seconds of the plain loop, and its features."""
     preprocess = openai_clip.clip.clip._transform(model.visual.input_resolution)
     started = time.perf_counter()
     for path in (folder / "videos").iterdir():
         video, images = cv2.VideoCapture(str(path)), []
         count = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-        wanted = set(frames.choose(range(count), "uniform", COUNT))
+        wanted = set(frames.choose(range(count), "uniform", keep))
         for number in range(count):
             _, image = video.read()
             if number in wanted:
@@ -101,18 +103,20 @@ def plain(folder: Path, out: Path, model: torch.nn.Module) -> tuple[list[float],
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("clips", nargs="*", type=Path, default=sorted(CLIPS.glob("*.mp4")))
+    parser.add_argument("--frames", type=int, default=COUNT, help="of a clip")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     times, features = {"plain": [], "auto": [], "fp32": []}, {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        lay_out(folder, options.clips)
+        lay_out(folder, options.clips, options.frames)
         model = openai_clip.build(encoders.read_state(folder / "clip.pt")).eval()
         loaded = {side: encoders.load(folder / "clip.pt", "cpu", side) for side in ("auto", "fp32")}
         extraction.load_encoder = lambda *wanted: loaded[wanted[-1]]
         for side in list(times) * options.rounds:
             with tempfile.TemporaryDirectory(dir=folder) as out:
-                made = plain(folder, Path(out), model) if side == "plain" else ours(folder, Path(out), side)
+                out = Path(out)
+                made = plain(folder, out, model, options.frames) if side == "plain" else ours(folder, out, side)
             times[side].append(made[0])
             features[side] = made[1]
     [loop], *rest = (np.median(taken, axis=0) for taken in times.values())

@@ -1,9 +1,10 @@
 """20 frames a clip, against ffmpeg decoding the whole file to nothing, and against PyAV in process.
 
-    python benchmarks/frames.py [--rounds 9] [CLIP …]
+    python benchmarks/frames.py [--videos 64] [--rounds 5] [CLIP …]
 
-By default the MSR-VTT clips of the tests. One thread each; CPU seconds of this process and its children, which a busy
-machine disturbs less than the clock; 2 workers against 1 by the clock. Prints medians over the rounds and ratios.
+Of copies of the clips, by default those of MSR-VTT in the tests. One thread each; CPU seconds of this process and its
+children, which a busy machine disturbs less than the clock; 2 workers against 1 by the clock. Prints medians over the
+rounds and ratios.
 """
 
 from __future__ import annotations
@@ -123,18 +124,19 @@ def pin(processors: multiprocessing.Queue) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("clips", nargs="*", type=Path, default=sorted(CLIPS.glob("*.mp4")))
+    parser.add_argument("--videos", type=int, default=64, help="at least")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     if not options.clips:
         parser.error(f"no clips at {CLIPS}: name some")
     with tempfile.TemporaryDirectory() as folder:
-        measure(copies(options.clips, Path(folder)), options.rounds)
+        measure(copies(options.clips, Path(folder), options.videos), options.rounds)
 
 
-def copies(clips: list[Path], folder: Path) -> list[Path]:
-    """As many clips as a shard may hold, each of other bytes: an empty atom at its end."""
+def copies(clips: list[Path], folder: Path, least: int) -> list[Path]:
+    """So many clips, or some more, each of other bytes: an empty atom at its end."""
     made = []
-    for number in range(-(-64 // len(clips))):
+    for number in range(-(-least // len(clips))):
         for clip in clips:
             made.append(folder / f"{number}-{clip.name}")
             made[-1].write_bytes(clip.read_bytes() + b"\0\0\0\x0cfree" + number.to_bytes(4, "big"))

@@ -1,6 +1,7 @@
 """Hours that MSR-VTT would take on this machine, from the rates of its clips, captions and training steps.
 
     python benchmarks/hours.py [--rounds 3] [CLIP …]
+    python benchmarks/hours.py --videos 4 --steps 1 --frames 1 --texts 8 --captioned 1 --rounds 1    # to see it work
 
 Each rate is a median of rounds of what the pipeline itself calls, at default sizes; weights are random, which takes as
 long. The clips are MSR-VTT's by default, the captions made up, of 9 words. Training is told at its longest, 50 epochs
@@ -38,7 +39,6 @@ from videocap.model.config import (
 from videocap.model.training.trainer import Trainer
 
 VIDEOS, TRAINED, VALIDATED, TESTED, CAPTIONS = 10_000, 6_513, 497, 2_990, 130_260  # captions of the training split
-STEPS = 3  # of a round
 WORDS = "a man woman dog is are talking playing cooking singing about in on the car kitchen guitar song".split()
 
 
@@ -62,20 +62,25 @@ def write(model: torch.nn.Module, features: torch.Tensor) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("clips", nargs="*", type=Path, default=sorted(CLIPS.glob("*.mp4")))
+    parser.add_argument("--videos", type=int, default=TRAINED, help="to train on: less than a batch are smaller steps")
+    parser.add_argument("--steps", type=int, default=3, help="of training, a round")
+    parser.add_argument("--frames", type=int, default=32, help="to embed, a round")
+    parser.add_argument("--texts", type=int, default=512, help="to embed, a round")
+    parser.add_argument("--captioned", type=int, default=64, help="videos to write captions of, a round")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         torch.save(random_clip().half().state_dict(), Path(folder, "clip.pt"))
         clip = load.load(Path(folder, "clip.pt"))
-    frames = np.random.default_rng(0).integers(0, 256, (32, 224, 224, 3), np.uint8)
-    table, words = training.data(TRAINED)
-    texts = [" ".join(random.Random(number).choices(WORDS, k=9)) for number in range(512)]
+    frames = np.random.default_rng(0).integers(0, 256, (options.frames, 224, 224, 3), np.uint8)
+    table, words = training.data(options.videos)
+    texts = [" ".join(random.Random(number).choices(WORDS, k=9)) for number in range(options.texts)]
     trainers = {"": trainer(table, words, ()), " with aspects": trainer(table, words, training.ASPECTS)}
     captioner = generation.captioner().to(trainers[""].device.device)
-    features = torch.randn(64, COUNT, 512, device=trainers[""].device.device)
+    features = torch.randn(options.captioned, COUNT, 512, device=trainers[""].device.device)
 
     def train(one: Trainer) -> None:
-        for batch in islice(one.data.epoch(1, seed=0, batch_size=one.options.batch_size, epoch="video"), STEPS):
+        for batch in islice(one.data.epoch(1, seed=0, batch_size=one.options.batch_size, epoch="video"), options.steps):
             one._step(batch)
 
     works = {
@@ -92,7 +97,7 @@ def main() -> None:
         "embedding frames": ("frames", len(frames), VIDEOS * COUNT),
         "embedding captions": ("captions", len(texts), CAPTIONS),
         "writing captions": ("videos", len(features), TESTED + VALIDATED * TrainConfig().epochs),
-        **{f"training{name}": ("steps", STEPS, steps) for name in trainers},
+        **{f"training{name}": ("steps", options.steps, steps) for name in trainers},
     }
     print(f"encoder on {clip.where}, training on {trainers[''].device}; {torch.get_num_threads()} threads")
     print("| work | a second | of MSR-VTT | hours |\n|---|---|---|---|")

@@ -27,6 +27,7 @@ from videocap.pipeline.artifacts import publish
 from videocap.pipeline.config import load
 from videocap.pipeline.stages.experiment import Experiment
 from videocap.pipeline.stages.gather import Gather
+from videocap.pipeline.stores.plans import plan
 
 CONFIG = """
 [data]
@@ -60,7 +61,7 @@ def make(folder: Path, videos: int, captions: int) -> None:
                 file.write(json.dumps({"video": name, "caption": f"caption {caption} of video {video}"}) + "\n")
     (folder / "experiment.toml").write_text(CONFIG)
     os.environ["VIDEOCAP_ARTIFACTS"] = str(folder / "artifacts")
-    experiment = Experiment(load(tasks.Config, folder / "experiment.toml"))
+    experiment = Experiment(load(tasks.Config, folder / "experiment.toml"), tasks.Report)
     tasks.Corpus.of(experiment).run()
     for gather in (tasks.FrameFeatures.of(experiment), tasks.CaptionFeatures.of(experiment)):
         fill(gather)
@@ -75,7 +76,8 @@ def finish(experiment: Experiment) -> None:
     """Publish what follows the features."""
     for stage in (tasks.Vocabulary, tasks.Train, tasks.Caption, tasks.References, tasks.Score, tasks.Report):
         task = stage.of(experiment)
-        experiment.forget()
+        experiment.look_again()
+        task.recipe.digests(compute=True)
 
         def write(place: Path, names: list[str] = FILES[stage.__name__]) -> None:
             for name in names:
@@ -84,23 +86,23 @@ def finish(experiment: Experiment) -> None:
                 (place / name).write_text(json.dumps(head if name == "scores.json" else []))
 
         if not task.complete():
-            experiment.artifacts.publish(task.name, task.key(), task.recipe(), write, {})
+            experiment.artifacts.publish(task.name, task.recipe.key, task.recipe.settled(), write, {})
 
 
 def fill(gather: Gather, width: int = 4) -> None:
     """Publish a shard of one synthetic row an item for each pack of the gather's plan, and its record."""
-    items = gather.items()
-    _, packs = gather.store.plan(items, 0, 0, 128 * gather.pack.bulk)
+    spec = gather.spec
+    _, packs = plan(spec.store, gather.rows.items(), spec.retry, 0, 128 * spec.bulk)
     for pack in packs:
 
         def write(path: Path, key: str, pack: list = pack) -> dict:
             rows = [np.zeros((1, width), np.float16)] * len(pack)
-            info = writer.write(path, items=pack, arrays=rows, times=None, spec=gather.store.spec, key=key)
+            info = writer.write(path, items=pack, arrays=rows, times=None, spec=spec.store.spec, key=key)
             digests = [digest for _, digest in pack]
             return {"digests": digests, "failures": [], "content": info.content, "provenance": {}}
 
-        gather.store.publish_shard(pack, 0, write, {"how": {}})
-    publish.replace_json(gather._record(), gather.held())
+        spec.store.publish_shard(pack, spec.retry, write, {"how": {}})
+    publish.replace_json(gather.rows.record(), gather.rows.held())
 
 
 def seconds(*command: str) -> float:

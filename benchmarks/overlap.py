@@ -27,7 +27,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from videocap import tasks
-from videocap.pipeline.stages.stage import Stage
 
 CLIPS = Path(__file__).parents[1].parent / "shared" / "data" / "msrvtt" / "videos"
 FRAMES = 20
@@ -47,12 +46,14 @@ SLEEP = "BENCHMARK_SECONDS_A_FRAME"
 class Features(tasks.Pipeline):
     """The pipeline as far as FrameFeatures, with the stand-in for the encoder."""
 
-    def stages(self, config: tasks.Config) -> tuple[type[Stage], ...]:
-        tasks.EmbedFramesShard.function = lambda pack: embed  # forked workers inherit it
-        return tasks.Corpus, tasks.DecodeShard, tasks.EmbedFramesShard, tasks.FrameFeatures
+    final = tasks.FrameFeatures
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        tasks.EmbedFramesShard.function = lambda spec: embed  # forked workers inherit it
 
     def complete(self) -> bool:
-        self.experiment.forget()
+        self.experiment.look_again()
         return self.last.complete()
 
     def run(self) -> None:

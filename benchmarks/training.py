@@ -112,7 +112,8 @@ def main() -> None:
     spent = {event.key: event.self_cpu_time_total for event in profiled.key_averages()}
     inside = sum(used for name, used in spent.items() if any(part in name for part in PRODUCTS))
     rate = tokens / seconds["train"]
-    print(f"a step of {options.batch_size} videos        {1000 * seconds['train'] / chosen.steps:7.0f} ms")
+    size = min(options.batch_size, chosen.videos)
+    print(f"a step of {size} videos        {1000 * seconds['train'] / chosen.steps:7.0f} ms")
     print(f"tokens                      {rate:7.0f} a second")
     print(f"outside matrix products     {1 - inside / whole:7.2f} of a step")
     print(f"the same products alone     {seconds['products'] / seconds['train']:7.2f} of a step")
