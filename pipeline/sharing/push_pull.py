@@ -27,7 +27,7 @@ def push(experiment: Experiment, names: Sequence[str], there: Place, dry_run: bo
 
     Args:
         experiment: says under which specs and keys.
-        names: of stages, a gather for its packs; what their keys depend on travels, too. By default all gathers.
+        names: of stages, a gather for its shards; what their keys depend on travels, too. By default all gathers.
         there: where to.
         dry_run: copy nothing.
 

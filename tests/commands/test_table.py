@@ -43,7 +43,7 @@ def test_the_rows_of_each_table_are_configs_that_differ(number, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_table_goes_on_and_what_rows_have_in_common_runs_once(tmp_path):
+def test_a_killed_table_goes_on_and_what_rows_have_in_common_runs_once(tmp_path, monkeypatch):
     artifacts = tmp_path / "artifacts"
     arguments = ("--number", "5", "--workers", "2", "--override", TINY)
     stages = [
@@ -88,3 +88,12 @@ def test_a_killed_table_goes_on_and_what_rows_have_in_common_runs_once(tmp_path)
     scores = [json.loads(seeds.result("scores.json", f"demo-table1-model-seed{seed}"))["CIDEr"] for seed in (0, 1)]
     mean = float(cells(artifacts, "table1-seeds2")["Clip4VideoCap", "CIDEr"]["mean"])
     assert mean == pytest.approx(50 * sum(scores))
+
+    # if a run ends badly, the files of a table that is done stay, and those of other figures go
+    monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(artifacts))
+    task, file = tasks.Table(number=1, seeds=2, override=TINY), artifacts / "tables" / "demo-table1-seeds2.csv"
+    task.unfinished()
+    assert task.complete()
+    file.write_text("other figures")
+    task.unfinished()
+    assert not file.exists()
