@@ -5,8 +5,8 @@
     videos ───┘          ├─ CaptionFeatures: plan → EmbedCaptionsShard … ─────────────┼─ Train ─ Caption ─ Score
     ToyClip ──┄ (demo)   └─ Vocabulary ───────────────────────────────────────────────┘             └─ Report ─ Pipeline
 
-Score also needs References (of the Corpus), and the captions of controls, which are trained beside the model. `Table`
-is several experiments at once.
+Train needs CaptionFeatures only where it distils. Score also needs References (of the Corpus), Neighbours (of the
+FrameFeatures), and the captions of controls, which are trained beside the model. `Table` is several experiments.
 
 A stage says which function `makes` its result, what that `reads` of the config, and what it `needs` of other stages.
 This file is imported where nothing may load torch: the functions' modules are imported when they run.
@@ -213,7 +213,7 @@ class Train(Stage):
         return {
             **{table.replace(".", "_"): (Corpus, f"{table}.json") for table in tables},
             **{f"rows_{split}": (FrameFeatures, split) for split in ("train", "val")},
-            "rows_text": (CaptionFeatures, "train"),
+            **({"rows_text": (CaptionFeatures, "train")} if self.config.train.distill_weight else {}),
             "vocabulary": (Vocabulary, "vocabulary.json"),
         }
 
@@ -231,15 +231,47 @@ class Caption(Stage):
         split = self.config.score.split
         return {"model": (self.trained, ""), "videos": (Corpus, f"videos.{split}.json"), "rows": (FrameFeatures, split)}
 
+    def others(self) -> list[Path]:
+        """Folders of the models that write with this one: of runs, or as they are."""
+        found = [self.artifacts.root / "runs" / name for name in self.field("generate.models")]  # a path stays itself
+        for folder in found:
+            if missing := [name for name in model_config.MODEL_FILES if not (folder / name).is_file()]:
+                raise ConfigError(f"generate.models: {folder} has no {', '.join(missing)}: run it to its end first")
+        return found
+
+    def sources(self) -> dict[str, Path]:
+        return {f"{n}/{name}": of / name for n, of in enumerate(self.others()) for name in model_config.MODEL_FILES}
+
+    def inputs(self) -> dict:
+        return super().inputs() | {"others": self.others()}
+
 
 def control(name: str) -> tuple[type[Train], type[Caption]]:
     """Train and Caption of a control: of the same experiment, but for the fields that it changes."""
     title = name.title().replace("_", "")
     train = type(Train)(f"Train{title}", (Train,), {"changes": model_config.CONTROLS[name], "__module__": __name__})
-    return train, type(Caption)(f"Caption{title}", (Caption,), {"trained": train, "__module__": __name__})
+    alone = {"trained": train, "others": lambda self: [], "__module__": __name__}
+    return train, type(Caption)(f"Caption{title}", (Caption,), alone)
 
 
 CONTROLS = {name: control(name) for name in model_config.CONTROLS}
+
+
+class Neighbours(Stage):
+    """Captions without a captioner: those of the training videos that look most like a video."""
+
+    makes = "videocap.model.scores.neighbours:make"
+    reads = ("score.split",)
+
+    def needs(self) -> dict[str, Need]:
+        split = self.config.score.split
+        return {
+            "videos": (Corpus, f"videos.{split}.json"),
+            "rows": (FrameFeatures, split),
+            "videos_train": (Corpus, "videos.train.json"),
+            "rows_train": (FrameFeatures, "train"),
+            "captions_train": (Corpus, "captions.train.json"),
+        }
 
 
 class References(Stage):
@@ -265,6 +297,8 @@ class Score(Stage):
             "references": (References, "references.json"),
             "paraphrases": (References, "paraphrases.gz"),
             "train": (Corpus, "captions.train.json"),
+            "vocabulary": (Vocabulary, "vocabulary.json"),
+            "neighbours": (Neighbours, "captions.json"),
             **{name: (CONTROLS[name][1], "captions.json") for name in self.config.score.controls},
         }
         return needs | ({"scenes": (ToyWorld, "scenes.jsonl")} if self.config.data.kind == "toyworld" else {})
@@ -289,6 +323,8 @@ class Report(Stage):
             "table": (Corpus, f"videos.{split}.json"),
             "counts": (Corpus, "counts.json"),
             "model": (Train, "model.safetensors"),
+            "architecture": (Train, "model.json"),
+            "vocabulary": (Train, "vocabulary.json"),
             "curves": (Train, "curves.csv"),
         }
 

@@ -22,6 +22,7 @@ from stores import medians
 
 from videocap.model.captioner.attention import sinusoid
 from videocap.model.captioner.captioner import CAPTION, Captioner
+from videocap.model.captioner.packed import Packed
 from videocap.model.captions.search import search
 from videocap.model.config import AspectsConfig, DecoderConfig, FusionConfig, GenerateConfig, Vis2TextConfig
 from videocap.model.vocabulary import EOS, SOS
@@ -73,7 +74,8 @@ def main() -> None:
             memory = model.encode(one[None], torch.ones(1, FRAMES, dtype=torch.bool))
             for length in range(len(words) + 1):
                 for _ in range(beam if length else 1):
-                    model.logits(model.hidden(memory, CAPTION, torch.tensor([[SOS, *words[:length]]]))[:, -1])
+                    read = Packed.of(torch.tensor([[SOS, *words[:length], EOS]]))
+                    model.logits(model.hidden(memory, CAPTION, read)[-1:])
 
     seconds = medians({"batched": batched, "plain": plain, "alone": alone}, chosen.rounds)
     ours, theirs, least = chosen.videos / seconds["batched"], *(chosen.plain / seconds[of] for of in ("plain", "alone"))

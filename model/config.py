@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from videocap.extract.config import How, Section, What
+from videocap.extract.config import How, Section, What, Where
+from videocap.extract.paths import resolved
 
 Aspect = Literal["intention", "effect", "attribute"]
 ASPECTS = ("intention", "effect", "attribute")
 Metric = Literal["CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
-Control = Literal["one_frame", "shuffled_frames", "no_subdecoders", "no_distillation"]
+Control = Literal["one_frame", "shuffled_frames", "blind", "no_subdecoders", "no_distillation"]
 CONTROLS: dict[Control, dict[str, Any]] = {
     "one_frame": {"fusion.frames": "one"},
     "shuffled_frames": {"fusion.frames": "shuffled"},
+    "blind": {"fusion.frames": "none"},
     "no_subdecoders": {"aspects.use": ()},
     "no_distillation": {"train.distill_weight": 0.0},
 }
 """What each control changes of its experiment's config."""
+
+MODEL_FILES = ("model.safetensors", "model.json", "vocabulary.json")
+"""What a trained captioner is rebuilt from."""
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -42,8 +47,8 @@ class FusionConfig(Section):
     """Temporal resolutions: n, n/2, n/4 … frames."""
     mode: What[Literal["cascade", "parallel"]] = "cascade"
     """Each scale squeezes the one before (`cascade`) or the input (`parallel`)."""
-    frames: What[Literal["all", "one", "shuffled"]] = "all"
-    """What the model is shown of a video: all frames in order; or, to tell what time adds, one or all in any order."""
+    frames: What[Literal["all", "one", "shuffled", "none"]] = "all"
+    """What the model is shown of a video: all frames in order; or, as a control, one, all in any order, or none."""
 
     def unused(self) -> tuple[str, ...]:
         return ("mode",) if self.scales == 1 else ()
@@ -52,8 +57,10 @@ class FusionConfig(Section):
 class Vis2TextConfig(Section):
     """[vis2text]: the head that predicts CLIP text features (eq. 3 to 6)."""
 
-    activation: What[Literal["relu", "identity"]] = "relu"
-    """The last non-linearity, sigma_2 of eq. 3."""
+    activation: What[Literal["relu", "identity"]] = "identity"
+    """The last non-linearity, sigma_2 of eq. 3: `relu` in the paper, which reaches no negative number."""
+    target: What[Literal["standardised", "raw"]] = "standardised"
+    """T_CLIP less its mean over the training captions, by its standard deviation; or, as in the paper, as it is."""
     pooling: What[Literal["mean", "broadcast"]] = "mean"
     """Distil the mean over frames, or every frame, against the caption's embedding (eq. 6)."""
 
@@ -113,6 +120,8 @@ class TrainConfig(Section):
     """Videos a step (captions, with `epoch = "caption"`)."""
     epoch: What[Literal["video", "caption"]] = "video"
     """An epoch draws one random caption a video, or every caption once."""
+    captions_per_video: What[Positive] = 1
+    """So many captions of a video go into the same batch, which then reads its frames once."""
     distill_weight: What[Weight] = 10.0
     """Lambda of the distillation loss (eq. 6, Table 3)."""
     aspect_weights: What[Annotated[tuple[Weight, Weight, Weight], Field(strict=False)]] = (1.0, 1.0, 1.0)
@@ -127,8 +136,18 @@ class TrainConfig(Section):
     """Largest norm of the gradient, cut before the step."""
     label_smoothing: What[Share] = 0.1
     """Label smoothing of every word loss."""
+    word_dropout: What[Share] = 0.0
+    """Share of the words read in training that are shown as unknown."""
+    ema: What[Share] = 0.0
+    """Decay a step of the running mean of all weights that is validated and kept; 0 for the weights themselves."""
+    scst_epochs: What[Annotated[int, Field(ge=0)]] = 0
+    """Epochs of self-critical training (SCST) after those of cross-entropy: sampled captions, rewarded by CIDEr-D."""
+    scst_lr: What[Annotated[float, Field(gt=0)]] = 1e-5
+    """Its learning rate, constant."""
+    scst_samples: What[Annotated[int, Field(ge=2)]] = 5
+    """Captions that it samples of each video; the mean of the others is what a reward is compared with."""
     patience: What[Positive] = 10
-    """Epochs without a better validation CIDEr before training stops."""
+    """Of the schedule `v2c`, which has no end: epochs without a better validation CIDEr before training stops."""
     seed: What[int] = 0
     """Seed of initial weights, batches and dropout."""
     device: How[str] = "auto"
@@ -137,12 +156,27 @@ class TrainConfig(Section):
     """`auto`: mixed bf16 on CUDA, fp32 on the CPU."""
 
     def unused(self) -> tuple[str, ...]:
-        return ("lr", "warmup", "weight_decay") if self.schedule == "v2c" else ()
+        schedule = ("lr", "warmup", "weight_decay") if self.schedule == "v2c" else ("patience",)
+        shared = ("captions_per_video",) if self.epoch == "video" else ()
+        return (*schedule, *shared, *(() if self.scst_epochs else ("scst_lr", "scst_samples")))
+
+
+def _models(value: Any, info: ValidationInfo) -> Any:
+    """Names stay as they are; what is a folder, seen from the config file, is a path."""
+    if not isinstance(value, list | tuple):
+        return value
+    folders = [resolved(one, info) if isinstance(one, str) else one for one in value]
+    return tuple(str(f) if f is not one and f.is_dir() else one for one, f in zip(value, folders, strict=True))
+
+
+Models = Annotated[tuple[str, ...], BeforeValidator(_models)]
 
 
 class GenerateConfig(Section):
     """[generate]: how captions are written."""
 
+    models: Where[Models] = ()
+    """Other runs, by name or folder, whose models write with this one: each word by the mean of their probabilities."""
     beam: What[Positive] = 5
     """Beam size; 1 is greedy."""
     length_penalty: What[Weight] = 1.0
@@ -165,7 +199,7 @@ class ScoreConfig(Section):
     """The split that is captioned and scored."""
     controls: What[Annotated[tuple[Control, ...], Field(strict=False)]] = ()
     """Captioners that are trained for less, to stand beside the model: on one frame a video, on frames in any order,
-    without sub-decoders, without distillation."""
+    on no frames, without sub-decoders, without distillation."""
 
     @field_validator("controls")
     @classmethod
@@ -188,7 +222,7 @@ def _controls_show_less(config: Any) -> None:
         changes = CONTROLS[name]
         if "fusion.frames" in changes and config.fusion.frames != "all":
             raise ValueError(f'score.controls: {name!r} is a control of fusion.frames = "all"; leave it out')
-        if "fusion.frames" in changes and config.decode.frames == 1 and not config.data.features:
+        if name in ("one_frame", "shuffled_frames") and config.decode.frames == 1 and not config.data.features:
             raise ValueError(f"score.controls: {name!r} changes nothing where decode.frames is 1; leave it out")
         as_it_is = {field: getattr(getattr(config, field.split(".")[0]), field.split(".")[1]) for field in changes}
         if as_it_is == changes:

@@ -20,18 +20,22 @@ class Features(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """B videos with a caption each."""
+    """B captions of V videos; several captions of one video share its frames."""
 
     frames: Tensor
-    """(B, N, d_v) float16, padded behind each video's own frames."""
+    """(V, N, d_v) float16, padded behind each video's own frames."""
     mask: Tensor
-    """(B, N) bool, True at real frames."""
+    """(V, N) bool, True at real frames."""
+    owners: Tensor
+    """(B,) int64, the video of each caption."""
     tokens: Tensor
     """(B, T) int64, the captions between sos and eos, then PAD."""
-    text: Tensor
-    """(B, d_text) float32, T_CLIP of the captions (eq. 5)."""
+    text: Tensor | None
+    """(B, d_text) float32, T_CLIP of the captions (eq. 5), as it is distilled; None where it is not."""
     aspects: dict[str, Tensor]
     """By aspect (B, T_a) int64; the row of a video without that aspect is PAD throughout, which masks its loss."""
+    read: Tensor | None = None
+    """(B, T) int64, what is read of the captions where that is not what is to be written."""
 
 
 class FrameTable:

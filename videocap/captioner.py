@@ -184,7 +184,9 @@ class VideoCaptioner:
     def _writer(self) -> Writer:
         from videocap.model.captions.own_videos import Writer
 
-        return Writer(tasks.Train.of(self.experiment).product.value(""), tasks.Caption.of(self.experiment).config)
+        stage = tasks.Caption.of(self.experiment)
+        inputs = stage.inputs()
+        return Writer(inputs["model"], stage.config, inputs["others"])
 
 
 def _files(path: Path) -> Iterator[tuple[Path, str | None]]:

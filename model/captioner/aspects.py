@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from videocap.model.captioner.attention import Attention, FeedForward
+from videocap.model.captioner.attention import Attention, Dropout, FeedForward
 from videocap.model.captioner.decoder import Decoder
 
 
@@ -28,8 +28,8 @@ class AspectDecoder(nn.Module):
         self.queries = nn.Parameter(torch.randn(queries, width))
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
         self.attention = Attention(width, heads)
-        self.feed_forward = FeedForward(width, inner)
-        self.dropout = nn.Dropout(dropout)
+        self.feed_forward = FeedForward(width, inner, dropout)
+        self.dropout = Dropout(dropout)
         self.decoder = Decoder(width, layers=layers, heads=heads, inner=inner, dropout=dropout)
 
     def forward(self, memory: Tensor, mask: Tensor) -> Tensor:

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from videocap.model.captioner import losses
 from videocap.model.captioner.aspects import AspectDecoder
-from videocap.model.captioner.attention import sinusoid
+from videocap.model.captioner.attention import Dropout
 from videocap.model.captioner.decoder import Cache, Decoder
 from videocap.model.captioner.fusion import TemporalFusion, show
+from videocap.model.captioner.packed import Packed
 from videocap.model.captioner.vis2text import Vis2Text
 from videocap.model.config import AspectsConfig, DecoderConfig, FusionConfig, Vis2TextConfig
 from videocap.model.frames import Batch
-from videocap.model.vocabulary import PAD
 
 CAPTION = "caption"
 
@@ -47,10 +47,12 @@ class Memory:
 class Captioner(nn.Module):
     """CLIP4VideoCap on frame features.
 
-    Word embeddings are shared by all decoders and by their output layers. Frame features are standardised with the
-    mean and standard deviation that each coordinate has in training (buffers, set by `standardise`): CLIP's features
-    share a large common component that would otherwise drown what differs between videos. That, like the projection
-    and layer norm that bring vt to width d, is this implementation's decision; the paper does not say.
+    All decoders share their word embeddings, positions and output layer. The output layer is not the embeddings: tied
+    to them, it would give the word that was just read a head start of many nats, as its embedding is still in the
+    state that is scored. Frame features are standardised with the mean and standard deviation that each coordinate has
+    in training (buffers, set by `standardise`): CLIP's features share a large common component that would otherwise
+    drown what differs between videos. That, like the projection and layer norm that bring vt to width d, is this
+    implementation's decision; the paper does not say.
 
     Args:
         config: holder of the sections fusion, vis2text, aspects and decoder.
@@ -63,29 +65,33 @@ class Captioner(nn.Module):
         super().__init__()
         fusion, aspects, sizes = config.fusion, config.aspects, config.decoder
         width = sizes.width
-        layer = {"heads": sizes.heads, "inner": sizes.inner, "dropout": sizes.dropout}
+        layers = {"heads": sizes.heads, "inner": sizes.inner, "dropout": sizes.dropout}
         self.shown = fusion.frames
         self.pooling = config.vis2text.pooling
         self.max_tokens = {CAPTION: sizes.max_tokens, **{aspect: sizes.max_aspect_tokens for aspect in aspects.use}}
 
         self.register_buffer("feature_mean", torch.zeros(d_in))
         self.register_buffer("feature_std", torch.ones(d_in))
-        self.fusion = TemporalFusion(d_in, width, block=fusion.block, scales=fusion.scales, mode=fusion.mode, **layer)
+        self.fusion = TemporalFusion(d_in, width, block=fusion.block, scales=fusion.scales, mode=fusion.mode, **layers)
         self.vis2text = Vis2Text(width, d_text, config.vis2text.activation)
         self.text_project = nn.Sequential(nn.Linear(d_text, width), nn.LayerNorm(width))
         self.aspects = nn.ModuleDict(
             {
-                aspect: AspectDecoder(width, queries=aspects.queries, layers=sizes.aspect_layers, **layer)
+                aspect: AspectDecoder(width, queries=aspects.queries, layers=sizes.aspect_layers, **layers)
                 for aspect in aspects.use
             }
         )
         self.types = nn.ParameterDict(
             {source: nn.Parameter(0.02 * torch.randn(width)) for source in ("fused", "vis2text", *aspects.use)}
         )
-        self.decoder = Decoder(width, layers=sizes.layers, **layer)
+        self.decoder = Decoder(width, layers=sizes.layers, **layers)
         self.embedding = nn.Embedding(words, width)
-        nn.init.normal_(self.embedding.weight, std=width**-0.5)  # tied: both inputs and logits start at unit scale
-        self.dropout = nn.Dropout(sizes.dropout)
+        self.positions = nn.Embedding(max(self.max_tokens.values()) + 1, width)
+        self.output = nn.Linear(width, words)
+        for layer in (self.embedding, self.positions, self.output):  # all words are as likely at the start: ln V nats
+            nn.init.normal_(layer.weight, std=0.02)
+        nn.init.zeros_(self.output.bias)
+        self.dropout = Dropout(sizes.dropout)
 
     def standardise(self, mean: Tensor, std: Tensor) -> None:
         """Take the training features' `mean` and `std`, each (d_v,)."""
@@ -94,8 +100,8 @@ class Captioner(nn.Module):
 
     def encode(self, frames: Tensor, mask: Tensor) -> Memory:
         """The decoders' memory of `frames` (B, N, d_v) of any float type; `mask` (B, N) is True at real frames."""
-        frames, mask = show(frames, mask, self.shown, self.training)  # from here on N may be 1, by `fusion.frames`
         frames = (frames.to(self.feature_mean.dtype) - self.feature_mean) / self.feature_std
+        frames, mask = show(frames, mask, self.shown, self.training)  # from here on N may be 1, by `fusion.frames`
         fused = self.fusion(frames, mask)  # (B, N, d)
         vis2text = self.vis2text(fused)  # (B, N, d_text)
         seen = torch.cat(
@@ -111,13 +117,17 @@ class Captioner(nn.Module):
         masks[CAPTION] = torch.cat((seen_mask, seen_mask.new_ones(len(mask), extra)), dim=1)
         return Memory(vis2text, mask, values, masks)
 
-    def hidden(self, memory: Memory, source: str, tokens: Tensor) -> Tensor:
-        """Hidden states (B, T, d) after each of `tokens` (B, T), for `source`: `caption` or an aspect."""
-        return self._decoder(source)(self._embed(tokens, 0), memory.values[source], memory.masks[source])
+    def hidden(self, memory: Memory, source: str, words: Packed, owners: Tensor | None = None) -> Tensor:
+        """Hidden states (n, d) after each of `words`, for `source`: `caption` or an aspect.
+
+        `owners` (B,) is the video in `memory` that each text is of; without it text i is of video i.
+        """
+        x = self._embed(words.tokens, words.positions)
+        return self._decoder(source)(x, words, memory.values[source], memory.masks[source], owners)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores of the next word, (…, d) -> (…, V)."""
-        return hidden @ self.embedding.weight.T
+        return self.output(hidden)
 
     def start(self, memory: Memory, source: str) -> Cache:
         """The cache with which `step` begins to write `source`."""
@@ -125,32 +135,32 @@ class Captioner(nn.Module):
 
     def step(self, source: str, tokens: Tensor, cache: Cache) -> Tensor:
         """Scores (B, K, V) of the word after `tokens` (B, K), the newest of K hypotheses a video."""
-        x = self._embed(tokens.view(-1, 1), cache.length).view(*tokens.shape, -1)  # (B, K, d)
+        x = self._embed(tokens, torch.full_like(tokens, cache.length))  # (B, K, d)
         return self.logits(self._decoder(source).step(x, cache))
 
     def forward(self, batch: Batch, label_smoothing: float = 0.0) -> dict[str, Tensor]:
-        """The losses of eq. 6 and 7 unweighted: `caption`, `distill` and one an aspect, each a scalar.
+        """The losses of eq. 6 and 7 unweighted: `caption`, one an aspect and, of a batch with embeddings, `distill`.
 
-        A word loss is the mean over its own tokens; a video without an aspect's annotation has none there.
+        Each is a scalar. A word loss is the mean over its own tokens; a video without an aspect's annotation has none
+        there.
         """
         memory = self.encode(batch.frames, batch.mask)
-        result = {CAPTION: self._word_loss(memory, CAPTION, batch.tokens, label_smoothing)}
-        result["distill"] = losses.distillation(memory.vis2text, memory.frames, batch.text, self.pooling)
+        words = Packed.of(batch.tokens, batch.read)
+        result = {CAPTION: self._word_loss(memory, CAPTION, words, batch.owners, label_smoothing)}
+        if batch.text is not None:
+            seen = memory.vis2text, memory.frames
+            result["distill"] = losses.distillation(*seen, batch.text, batch.owners, self.pooling)
         for aspect in self.aspects:
-            result[aspect] = self._word_loss(memory, aspect, batch.aspects[aspect], label_smoothing)
+            words = Packed.of(batch.aspects[aspect])
+            result[aspect] = self._word_loss(memory, aspect, words, batch.owners, label_smoothing)
         return result
 
-    def _word_loss(self, memory: Memory, source: str, tokens: Tensor, label_smoothing: float) -> Tensor:
-        hidden = self.hidden(memory, source, tokens[:, :-1])  # (B, T - 1, d)
-        targets = tokens[:, 1:].flatten()
-        real = (targets != PAD).nonzero().squeeze(1)  # padding need not go through the vocabulary's product
-        return losses.words(self.logits(hidden.flatten(0, 1)[real]), targets[real], label_smoothing)
+    def _word_loss(self, memory: Memory, source: str, words: Packed, owners: Tensor, label_smoothing: float) -> Tensor:
+        return losses.words(self.logits(self.hidden(memory, source, words, owners)), words.targets, label_smoothing)
 
     def _decoder(self, source: str) -> Decoder:
         return self.decoder if source == CAPTION else self.aspects[source].decoder
 
-    def _embed(self, tokens: Tensor, first: int) -> Tensor:
-        """Embedded words (B, T, d) of `tokens` (B, T), the first of which stands at position `first`."""
-        x = self.embedding(tokens)
-        positions = torch.arange(first, first + tokens.shape[1], device=tokens.device)
-        return self.dropout(x * x.shape[-1] ** 0.5 + sinusoid(positions, x.shape[-1]).to(x.dtype))
+    def _embed(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """Embedded words (…, d) of `tokens` (…) at `positions` (…) of their texts."""
+        return self.dropout(self.embedding(tokens) + self.positions(positions))

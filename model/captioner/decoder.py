@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from videocap.model.captioner.attention import Attention, FeedForward, KeysValues
+from videocap.model.captioner.attention import Attention, Dropout, FeedForward, KeysValues
+from videocap.model.captioner.packed import Packed
 
 
 @dataclass
@@ -39,14 +40,14 @@ class DecoderLayer(nn.Module):
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
         self.self_attention = Attention(width, heads)
         self.cross_attention = Attention(width, heads)
-        self.feed_forward = FeedForward(width, inner)
-        self.dropout = nn.Dropout(dropout)
+        self.feed_forward = FeedForward(width, inner, dropout)
+        self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None) -> Tensor:
-        """All positions at once: `x` (B, T, d), `memory` (B, M, d), `mask` (B, M) -> (B, T, d)."""
-        h = self.norm1(x)
-        x = x + self.dropout(self.self_attention(h, self.self_attention.keys_values(h), causal=True))
-        return self._attend(x, self.cross_attention.keys_values(memory), mask)
+    def forward(self, x: Tensor, words: Packed, memory: KeysValues, mask: Tensor | None) -> Tensor:
+        """All words at once: `x` (n, d) of B texts; `memory` and `mask` (B, M) are of each text. Gives (n, d)."""
+        x = x + self.dropout(self.self_attention.of_words(self.norm1(x), words))
+        x = x + self.dropout(self.cross_attention.of_words(self.norm2(x), words, memory, mask))
+        return x + self.dropout(self.feed_forward(self.norm3(x)))
 
     def step(
         self, x: Tensor, past: KeysValues | None, memory: KeysValues, mask: Tensor | None
@@ -56,11 +57,8 @@ class DecoderLayer(nn.Module):
         new = self.self_attention.keys_values(h)  # each (B * K, H, 1, d / H)
         past = new if past is None else (torch.cat((past[0], new[0]), 2), torch.cat((past[1], new[1]), 2))
         x = x + self.self_attention(h, past).view_as(x)
-        return self._attend(x, memory, mask), past  # a video's K hypotheses are K queries to its one memory
-
-    def _attend(self, x: Tensor, memory: KeysValues, mask: Tensor | None) -> Tensor:
-        x = x + self.dropout(self.cross_attention(self.norm2(x), memory, mask))
-        return x + self.dropout(self.feed_forward(self.norm3(x)))
+        x = x + self.cross_attention(self.norm2(x), memory, mask)  # a video's K hypotheses are K queries to its memory
+        return x + self.feed_forward(self.norm3(x)), past
 
 
 class Decoder(nn.Module):
@@ -76,10 +74,23 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer(width, heads, inner, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Hidden states (B, T, d) of embedded words `x` (B, T, d); a position sees itself and those before it."""
+    def forward(
+        self, x: Tensor, words: Packed, memory: Tensor, mask: Tensor | None = None, owners: Tensor | None = None
+    ) -> Tensor:
+        """Hidden states (n, d) of embedded words `x` (n, d); each sees those before it in its text, and itself.
+
+        Args:
+            x: (n, d), of B texts.
+            words: where they stand.
+            memory, mask: of V videos, (V, M, d) and (V, M).
+            owners: the video of each text, (B,); without it text i is of video i.
+        """
+        if owners is not None and mask is not None:
+            mask = mask[owners]
         for layer in self.layers:
-            x = layer(x, memory, mask)
+            keys, values = layer.cross_attention.keys_values(memory)  # once a video, however many texts it has
+            seen = (keys, values) if owners is None else (keys[owners], values[owners])
+            x = layer(x, words, seen, mask)
         return self.norm(x)
 
     def start(self, memory: Tensor, mask: Tensor | None = None) -> Cache:

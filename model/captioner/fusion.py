@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from videocap.model.captioner.attention import Attention, FeedForward, sinusoid
+from videocap.model.captioner.attention import Attention, Dropout, FeedForward, sinusoid
 
 PHI = (5**0.5 - 1) / 2
 
@@ -28,21 +28,20 @@ class LSTMBlock(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """One pre-norm Transformer encoder layer."""
+    """Self-attention and feed-forward of a Transformer encoder; what comes in is normalised already."""
 
     def __init__(self, width: int, heads: int, inner: int, dropout: float) -> None:
         super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width)
         self.attention = Attention(width, heads)
-        self.feed_forward = FeedForward(width, inner)
-        self.dropout = nn.Dropout(dropout)
+        self.feed_forward = FeedForward(width, inner, dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """(B, N, d), of which `lengths` (B,) are real -> (B, N, d)."""
-        h = self.norm1(x)
         mask = prefix_mask(lengths, x.shape[1], x.device)  # (B, N)
-        x = x + self.dropout(self.attention(h, self.attention.keys_values(h), mask))
-        return x + self.dropout(self.feed_forward(self.norm2(x)))
+        y = self.dropout(self.attention(x, self.attention.keys_values(x), mask))
+        return y + self.feed_forward(self.norm(x + y))
 
 
 class Conv1DBlock(nn.Module):
@@ -105,13 +104,16 @@ def show(frames: Tensor, mask: Tensor, which: str, training: bool) -> tuple[Tens
     Args:
         frames, mask: (B, N, d_v) and (B, N).
         which: `all`; `one`: in training any frame, drawn anew each time, else the middle one; `shuffled`: in training
-            any order, drawn anew each time, else a scrambled one, the same for all videos of a length.
+            any order, drawn anew each time, else a scrambled one, the same for all videos of a length; `none`: one
+            frame of zeros.
 
     Returns:
-        frames (B, M, d_v) and their mask (B, M); M is 1 for `one`, else N.
+        frames (B, M, d_v) and their mask (B, M); M is 1 for `one` and `none`, else N.
     """
     if which == "all":
         return frames, mask
+    if which == "none":
+        return torch.zeros_like(frames[:, :1]), mask[:, :1]
     lengths = mask.sum(1, keepdim=True)  # (B, 1)
     if which == "one":
         part = torch.rand(lengths.shape, device=mask.device) if training else 0.5
@@ -128,9 +130,10 @@ def show(frames: Tensor, mask: Tensor, which: str, training: bool) -> tuple[Tens
 class TemporalFusion(nn.Module):
     """F of eq. 2: (v_1 … v_n) -> (f_1 … f_n). Block, number of scales and their order are Table 4's choices.
 
-    `cascade`: y_0 = block_0(project(v)), y_k = block_k(squeeze(y_{k-1})). `parallel`: every y_k fuses the projected
-    input squeezed k times. All y_k, expanded to n frames, are concatenated and projected; the projected input is
-    added and the sum layer-normalised.
+    `cascade`: y_0 = fuse_0(project(v)), y_k = fuse_k(squeeze(y_{k-1})). `parallel`: every y_k fuses the projected
+    input squeezed k times. fuse_k(x) = x + block_k(norm(x)): whatever the block, its input has unit scale, and what it
+    can't use goes past it. All y_k, expanded to n frames and each layer-normalised, so that no scale is louder than
+    another at the start, are concatenated and projected; the projected input is added and the sum layer-normalised.
 
     Args:
         d_in: d_v, width of the frame features.
@@ -151,28 +154,30 @@ class TemporalFusion(nn.Module):
             "conv1d": lambda: Conv1DBlock(width),
         }[block]
         self.cascade = mode == "cascade"
-        self.positions = block != "lstm"  # a recurrent block knows the order of frames; the others must be told
+        # a recurrent block knows the order of frames; the others must be told, though not so loud as to drown them
+        self.place = None if block == "lstm" else nn.Parameter(torch.tensor(0.1))
         self.project = nn.Linear(d_in, width)
         self.blocks = nn.ModuleList(make() for _ in range(scales))
+        self.before, self.after = (nn.ModuleList(nn.LayerNorm(width) for _ in range(scales)) for _ in range(2))
         self.aggregate = nn.Linear(scales * width, width)
         self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """Fuse `frames` (B, N, d_v); `mask` (B, N) is True at the real frames, which come first. Gives (B, N, d)."""
         lengths = mask.sum(1).cpu()  # (B,), once for all scales: packing wants them on the CPU
         n = frames.shape[1]
         x = self.project(frames)  # (B, N, d)
-        if self.positions:
-            x = x + sinusoid(torch.arange(n, device=x.device), x.shape[2]).to(x.dtype)
+        if self.place is not None:
+            x = x + self.place * sinusoid(torch.arange(n, device=x.device), x.shape[2]).to(x.dtype)
         x = self.dropout(x)
 
         below, fused = x, []
-        for scale, block in enumerate(self.blocks):
+        for scale, (block, before, after) in enumerate(zip(self.blocks, self.before, self.after, strict=True)):
             if scale:
                 below, lengths = squeeze(below, lengths)  # (B, N / 2^scale, d)
-            y = block(below, lengths)
-            fused.append(expand(y, lengths, n, scale) if scale else y)
+            y = below + self.dropout(block(before(below), lengths))
+            fused.append(after(expand(y, lengths, n, scale) if scale else y))
             if self.cascade:
                 below = y
         y = self.dropout(self.aggregate(torch.cat(fused, dim=-1)))  # (B, N, scales * d) -> (B, N, d)

@@ -15,8 +15,7 @@ from videocap.extract.corpus.video_files import VIDEO_SUFFIXES
 from videocap.extract.device import resolve
 from videocap.extract.shards import shard
 from videocap.extract.video.sampler import Sampler, SourceChanged
-from videocap.model.captioner import saved
-from videocap.model.captions import search
+from videocap.model.captions import ensemble, search
 from videocap.model.report.strips import strips
 
 
@@ -123,13 +122,14 @@ class Writer:
 
     Args:
         model: its folder, as `model.training.stage` left it.
+        others: folders of captioners that write with it.
         config: holder of the section generate and of train.device, as for `model.captions.stage`.
     """
 
-    def __init__(self, model: Path, config: Any):
+    def __init__(self, model: Path, config: Any, others: Sequence[Path] = ()):
         self.config = config
         self.where = resolve(config.train.device, "fp32").device
-        self.captioner, self.vocabulary = saved.load(model, self.where)
+        self.captioner, self.vocabulary = ensemble.load(model, others, self.where)
 
     def __call__(self, rows: Sequence[Rows], names: Sequence[str], progress: bool) -> list[dict[str, str]]:
         """Write what `model.captions.stage` would: {"caption": …, "intention": …} of each video, in order.

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from videocap.extract.device import resolve
 from videocap.extract.json_files import dump_json
 from videocap.extract.shards import split
-from videocap.model.captioner import saved
-from videocap.model.captions import search
+from videocap.model.captions import ensemble, search
 
 
-def make(folder: Path, config: Any, *, model: Path, videos: Path, rows: Mapping[str, Path]) -> None:
+def make(
+    folder: Path, config: Any, *, model: Path, videos: Path, rows: Mapping[str, Path], others: Sequence[Path] = ()
+) -> None:
     """Caption all videos of a split that have features; writes captions.json, sorted by id.
 
     Args:
@@ -21,12 +22,13 @@ def make(folder: Path, config: Any, *, model: Path, videos: Path, rows: Mapping[
         model: folder of a trained captioner.
         videos: the split's table of the corpus.
         rows: the feature shard of each video's digest.
+        others: folders of captioners that write with it.
 
     Raises:
         ValueError: if there is nothing to caption.
     """
     where = resolve(config.train.device, "fp32").device
-    captioner, vocabulary = saved.load(model, where)
+    captioner, vocabulary = ensemble.load(model, others, where)
     table, features = split.load(videos, rows)
     if not table:
         raise ValueError("the split has no videos to caption: choose another score.split, or give it videos")

@@ -1,4 +1,4 @@
-"""A picture of a training: losses and validation CIDEr by epoch, as SVG."""
+"""A picture of a training: losses, who pulls in the shared trunk, validation CIDEr; by epoch, as SVG."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ WIDTH, HEIGHT = 420, 220  # of a panel
 LEFT, RIGHT, TOP, BOTTOM = 48, 90, 26, 34  # its margins; the legend is in the right one, where no line runs
 COLOURS = ("#3d85c6", "#d9730d", "#2e9e4f", "#e0484e", "#9b6fd3", "#a5784f")  # contrast of 3 with white and with black
 DARK = "@media (prefers-color-scheme: dark) { .curves { color: #ddd } .curves > rect { fill: #121212 } }"
-NOT_LOSSES = ("epoch", "step", "lr", "val_cider")
+NOT_LOSSES = ("epoch", "step", "lr", "val_cider", "reward")
+PULL = "pull_"  # of columns that hold the norm of a part's gradient
 
 
 def read(path: Path) -> list[dict[str, float]]:
@@ -22,13 +23,17 @@ def read(path: Path) -> list[dict[str, float]]:
 
 
 def picture(rows: Sequence[Mapping[str, float]]) -> str:
-    """Draw the losses, and beside them the validation CIDEr with its best epoch if there is one.
+    """Draw the losses; who pulls, where several parts do; and the validation CIDEr with its best epoch if there is one.
 
     Args:
         rows: of curves.csv, one an epoch.
     """
-    names = [name for name in rows[0] if name not in NOT_LOSSES]
-    panels = [_panel("mean losses of an epoch", {name: _points(rows, name) for name in names})]
+    names = [name for name in rows[0] if name not in NOT_LOSSES and not name.startswith(PULL)]
+    likely = [row for row in rows if "reward" not in row]  # self-critical epochs have a loss of another kind
+    panels = [_panel("mean losses of an epoch", {name: _points(likely, name) for name in names})]
+    pulls = {name[len(PULL) :]: _points(rows, name) for name in rows[0] if name.startswith(PULL)}
+    if len(pulls) > 1:
+        panels.append(_panel("gradients in the fusion", pulls))
     if any("val_cider" in row for row in rows):
         panels.append(_panel("validation CIDEr", {"CIDEr": _points(rows, "val_cider")}, best=True))
     placed = [f'<g transform="translate({number * WIDTH} 0)">{panel}</g>' for number, panel in enumerate(panels)]

@@ -10,7 +10,7 @@ from jinja2 import Environment
 from videocap.extract.words import left_out, warning
 from videocap.model.config import ASPECTS, METRICS
 from videocap.model.report.tables import Row
-from videocap.model.report.text import PARTS, score_rows, told_rows
+from videocap.model.report.text import PARTS, quality_lines, score_rows, told_rows
 
 EXAMPLES = 4  # of the best captions, of those in the middle, of the worst
 
@@ -26,14 +26,15 @@ tr { border-bottom: 1px solid #8886 } tr.paper { font-style: italic; opacity: .7
 dt { font-weight: 600; margin-top: 1rem; overflow-wrap: anywhere } dd { margin-left: 1rem } .dim { opacity: .75 }
 svg { max-width: 100%; height: auto } dd img { max-width: 100%; height: auto; border-radius: 4px }
 .words td { overflow-wrap: anywhere; min-width: 6rem } .words td:first-child { white-space: nowrap }
-.wide { overflow-x: auto } summary { cursor: pointer }
+.bad { border-left: 4px solid #d9730d; padding-left: .6rem } .wide { overflow-x: auto } summary { cursor: pointer }
 .curves svg { min-width: 38rem } .graph { max-width: none; fill: none; stroke: currentColor }
 .graph path { opacity: .4 } .graph rect { fill: Canvas }
 .graph text { fill: currentColor; stroke: none; font-size: 13px; text-anchor: middle }
 </style></head><body>
 <h1>Video captions <small><!-- name --></small></h1>
 <p>{{ scores.videos }} videos of the {{ scores.split }} split, protocol {{ scores.protocol }}.</p>
-<table><tr><th></th>{% for metric in metrics %}<th scope="col">{{ metric }}</th>{% endfor %}</tr>
+{% for line in quality %}<p{% if not line.startswith("Captions") %} class="bad"{% endif %}>{{ line }}.</p>
+{% endfor %}<table><tr><th></th>{% for metric in metrics %}<th scope="col">{{ metric }}</th>{% endfor %}</tr>
 {% for label, row in rows %}<tr><td>{{ label }}</td>
 {% for metric in metrics %}<td>{{ "%.3f"|format(row[metric]) }}</td>{% endfor %}</tr>{% endfor %}
 {% for row in paper %}<tr class="paper"><td>the paper: {{ row.label }}</td>
@@ -113,6 +114,7 @@ def page(
         .render(
             scores=scores,
             rows=score_rows(scores),
+            quality=quality_lines(scores),
             told=told_rows(scores),
             metrics=METRICS,
             parts=PARTS,

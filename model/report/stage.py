@@ -25,6 +25,8 @@ def make(
     references: Path,
     counts: Path,
     model: Path,
+    architecture: Path,
+    vocabulary: Path,
     table: Path,
     videos: Path | None,
     sampling: Any,
@@ -37,8 +39,8 @@ def make(
     """Put the results into an empty folder, with a picture of the training and report.html that shows them.
 
     Args:
-        scores, video_scores, captions, model, curves: scores.json, video_scores.json, captions.json,
-            model.safetensors and curves.csv.
+        scores, video_scores, captions, model, architecture, vocabulary, curves: scores.json, video_scores.json,
+            captions.json, model.safetensors, model.json, vocabulary.json and curves.csv.
         references: captions of each scored video.
         table: [[id, sha256]] of these.
         videos: the folder in which they lie, if they do.
@@ -55,7 +57,7 @@ def make(
     Raises:
         ValueError: if a further file has the name of another.
     """
-    for file in (scores, video_scores, captions, model, curves):
+    for file in (scores, video_scores, captions, model, architecture, vocabulary, curves):
         link_or_copy(file, folder / file.name)
     drawn = picture(read(curves))
     (folder / "curves.svg").write_text(drawn, encoding="utf-8")

@@ -34,4 +34,20 @@ def score_table(scores: Mapping) -> str:
         for label, row in told_rows(scores):
             shares = ("  " + "".join(f"{of[part]:>8.2f}" for part in PARTS) for of in row["told_right"].values())
             lines.append(f"{label:<34}" + "".join(shares))
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *quality_lines(scores)])
+
+
+def quality_lines(scores: Mapping) -> list[str]:
+    """Sentences that say whether the model is bad: first what it is not ahead of, then what its captions are like."""
+    of = scores["quality"]
+    lines = [
+        f"The model is not ahead of: {name} (CIDEr {row['CIDEr']:.3f}; the difference lies between "
+        f"{row['ahead'][0]:+.3f} and {row['ahead'][1]:+.3f})"
+        for name, row in scores["controls"].items()
+        if row["ahead"][0] <= 0
+    ]
+    lines.append(
+        f"Captions: {of['distinct']:.0%} distinct, {of['words']:,} of {of['known']:,} known words used, "
+        f"{of['copied']:.0%} copied from training"
+    )
+    return lines + [f"{share:.0%} of the videos have the same caption: {text!r}" for text, share in of["repeated"]]

@@ -65,10 +65,11 @@ class Consensus:
 
     def score(self, captions: Sequence[Counts]) -> tuple[float, list[float]]:
         """CIDEr-D of the corpus and of each caption, given its n-grams."""
-        each = [self._score(i, caption) for i, caption in enumerate(captions)]
+        each = [self.one(i, caption) for i, caption in enumerate(captions)]
         return np.mean(np.array(each)), each
 
-    def _score(self, video: int, caption: Counts) -> float:
+    def one(self, video: int, caption: Counts) -> float:
+        """CIDEr-D of one caption of one video, given its n-grams."""
         weights = [(ngram, count * self._inverse.get(ngram, self._unseen)) for ngram, count in caption.items()]
         norm, length = self._norm(caption), _bigrams(caption)
         total = [0.0] * LONGEST

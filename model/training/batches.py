@@ -14,6 +14,8 @@ from torch import Tensor
 from videocap.model.frames import Batch, Features, FrameTable
 from videocap.model.vocabulary import PAD, Vocabulary, tokenize
 
+D_TEXT = 512  # of ViT-B's text encoder
+
 
 class Video(Protocol):
     """What is read of a corpus entry."""
@@ -61,8 +63,10 @@ class TrainingData:
         videos: V videos with captions and aspects.
         features: their frame features, in the order of `videos`.
         vocabulary: the known words.
-        embeddings: T_CLIP, float16 (rows, d_text).
+        embeddings: T_CLIP, float16 (rows, d_text); None where nothing is distilled.
         rows: the row of each caption in `embeddings`.
+        target: `standardised` for embeddings less their mean over the training captions, by their standard deviation,
+            coordinate by coordinate; `raw` as they are.
         aspects: the aspects that have a sub-decoder.
         max_tokens, max_aspect_tokens: longest caption and aspect in words.
 
@@ -77,8 +81,9 @@ class TrainingData:
         features: Features,
         vocabulary: Vocabulary,
         *,
-        embeddings: np.ndarray,
-        rows: Mapping[str, int],
+        embeddings: np.ndarray | None = None,
+        rows: Mapping[str, int] | None = None,
+        target: str = "standardised",
         aspects: Sequence[str],
         max_tokens: int,
         max_aspect_tokens: int,
@@ -91,13 +96,9 @@ class TrainingData:
         for video, kept in zip(videos, captions, strict=True):
             if not kept:
                 raise ValueError(f"training video {video.id!r} has no caption with a word in it")
-            for caption in kept:
-                if caption not in rows:
-                    raise ValueError(f"a caption of video {video.id!r} has no text embedding: {caption!r}")
         self.captions = TokenTable([[vocabulary.encode(c, max_tokens) for c in kept] for kept in captions])
         self.owners = torch.repeat_interleave(self.captions.counts)  # (captions,), the video of each
-        self.text_rows = torch.tensor([rows[caption] for kept in captions for caption in kept])
-        self.text = torch.from_numpy(np.require(embeddings, requirements=["C", "W"]))
+        self.text = None if embeddings is None else _TextTable(embeddings, rows or {}, captions, videos, target)
         self.aspects = {}
         for aspect in aspects:
             texts = _with_words([video.aspects.get(aspect, ()) for video in videos])
@@ -109,9 +110,9 @@ class TrainingData:
     def to(self, device: torch.device | str) -> TrainingData:
         """Move the data to `device`, where batches are made from now on."""
         self.device = torch.device(device)
-        for table in (self.frames, self.captions, *self.aspects.values()):
-            table.to(device)
-        self.text, self.text_rows = self.text.to(device), self.text_rows.to(device)
+        for table in (self.frames, self.captions, self.text, *self.aspects.values()):
+            if table is not None:
+                table.to(device)
         return self
 
     @property
@@ -121,51 +122,109 @@ class TrainingData:
 
     @property
     def d_text(self) -> int:
-        """Width of the text embeddings."""
-        return self.text.shape[1]
+        """Width of the text embeddings; of Vis2Text without a target, that of CLIP's."""
+        return D_TEXT if self.text is None else self.text.values.shape[1]
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each feature coordinate over all frames, float32 (d_v,) each.
 
         A coordinate that never varies has the deviation 1, so that it can be divided by.
         """
-        values = self.frames.values
-        mean = sum(part.double().sum(0) for part in values.split(65536)) / len(values)
-        variance = sum((part.double() - mean).square().sum(0) for part in values.split(65536)) / len(values)
-        std = variance.sqrt()
-        return mean.float(), torch.where(std > 1e-6, std, torch.ones_like(std)).float()
+        return _statistics(self.frames.values)
 
     def steps(self, batch_size: int, epoch: str) -> int:
         """Batches an epoch of kind `video` or `caption`."""
         items = len(self.captions.counts) if epoch == "video" else len(self.owners)
         return -(-items // batch_size)
 
-    def epoch(self, number: int, *, seed: int, batch_size: int, epoch: str) -> Iterator[Batch]:
+    def epoch(
+        self, number: int, *, seed: int, batch_size: int, epoch: str, captions_per_video: int = 1
+    ) -> Iterator[Batch]:
         """The batches of epoch `number`: every video once with one random caption, or every caption once.
 
-        Each caption comes with one random annotation of every aspect. What is drawn depends on `seed` and `number`
-        alone, so an epoch can be drawn again without those before it.
+        Of a video whose captions all are drawn, `captions_per_video` go into the same batch, by which its frames are
+        read once. Each caption comes with one random annotation of every aspect. What is drawn depends on `seed` and
+        `number` alone, so an epoch can be drawn again without those before it.
         """
         generator = torch.Generator().manual_seed(mix("batches", seed, number))
         if epoch == "video":
             owners = torch.randperm(len(self.captions.counts), generator=generator)
             captions = self.captions.draw(owners, generator)
         else:
-            captions = torch.randperm(len(self.owners), generator=generator)
+            captions = self._grouped(captions_per_video, generator)
             owners = self.owners[captions]
-        drawn = {aspect: table.draw(owners, generator).to(self.device) for aspect, table in self.aspects.items()}
-        owners, captions = owners.to(self.device), captions.to(self.device)
+        drawn = {aspect: table.draw(owners, generator) for aspect, table in self.aspects.items()}
 
         for start in range(0, len(owners), batch_size):
             part = slice(start, start + batch_size)
-            frames, mask = self.frames(owners[part])
+            videos, owner = owners[part].unique(return_inverse=True)
+            frames, mask = self.frames(videos.to(self.device))
             yield Batch(
                 frames=frames,
                 mask=mask,
-                tokens=self.captions(captions[part]),
-                text=self.text[self.text_rows[captions[part]]].float(),
-                aspects={aspect: table(drawn[aspect][part]) for aspect, table in self.aspects.items()},
+                owners=owner.to(self.device),
+                tokens=self.captions(captions[part].to(self.device)),
+                text=None if self.text is None else self.text(captions[part].to(self.device)),
+                aspects={aspect: table(drawn[aspect][part].to(self.device)) for aspect, table in self.aspects.items()},
             )
+
+    def videos(self, number: int, *, seed: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """All videos once, in an order that depends on `seed` and `number` alone: places (V,), frames and mask."""
+        order = torch.randperm(
+            len(self.captions.counts), generator=torch.Generator().manual_seed(mix("videos", seed, number))
+        )
+        for part in order.split(batch_size):
+            yield part, *self.frames(part.to(self.device))
+
+    def _grouped(self, size: int, generator: torch.Generator) -> Tensor:
+        """All captions in random order, but that each video's follow each other `size` at a time."""
+        order = torch.randperm(len(self.owners), generator=generator)
+        if size == 1:
+            return order
+        order = order[self.owners[order].argsort(stable=True)]  # video by video, each one's in random order
+        rank = torch.arange(len(order)) - self.captions.first[self.owners[order]]
+        group = (self.owners[order] * len(order) + rank // size).unique(return_inverse=True)[1]
+        place = torch.randperm(int(group.max()) + 1, generator=generator)
+        return order[place[group].argsort(stable=True)]
+
+
+class _TextTable:
+    """T_CLIP of each caption, as it is distilled."""
+
+    def __init__(
+        self,
+        embeddings: np.ndarray,
+        rows: Mapping[str, int],
+        captions: Sequence[Sequence[str]],
+        videos: Sequence[Video],
+        target: str,
+    ) -> None:
+        for video, kept in zip(videos, captions, strict=True):
+            for caption in kept:
+                if caption not in rows:
+                    raise ValueError(f"a caption of video {video.id!r} has no text embedding: {caption!r}")
+        self.rows = torch.tensor([rows[caption] for kept in captions for caption in kept])
+        self.values = torch.from_numpy(np.require(embeddings, requirements=["C", "W"]))
+        size = self.values.shape[1]
+        standardised = target == "standardised"
+        self.mean, self.std = _statistics(self.values) if standardised else (torch.zeros(size), torch.ones(size))
+
+    def to(self, device: torch.device | str) -> None:
+        self.rows, self.values, self.mean, self.std = (
+            of.to(device) for of in (self.rows, self.values, self.mean, self.std)
+        )
+
+    def __call__(self, captions: Tensor) -> Tensor:
+        """(B, d_text) float32 of the captions (B,)."""
+        return (self.values[self.rows[captions]].float() - self.mean) / self.std
+
+
+def _statistics(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each coordinate of `values` (rows, d), float32 (d,) each; 1 where none varies."""
+    mean = sum(part.double().sum(0) for part in values.split(65536)) / len(values)
+    variance = sum((part.double() - mean).square().sum(0) for part in values.split(65536)) / len(values)
+    std = variance.sqrt()
+    return mean.float(), torch.where(std > 1e-6, std, torch.ones_like(std)).float()
 
 
 def _with_words(texts: Sequence[Sequence[str]]) -> list[list[str]]:

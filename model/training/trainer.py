@@ -1,32 +1,33 @@
-"""Training: optimisation, validation by CIDEr, early stopping, and going on after a kill to the same weights."""
+"""One model in training: its epochs by cross-entropy and by reward, its mean weights, its validation."""
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
 from typing import Any, NoReturn, Protocol
 
 import torch
-from torch import nn
-from tqdm import tqdm
+from torch import Tensor, nn
 
 from videocap.extract.device import resolve
 from videocap.model.captioner import losses
 from videocap.model.captioner.captioner import CAPTION, Captioner, CaptionerConfig
-from videocap.model.captioner.saved import save_model
 from videocap.model.captions.search import caption
 from videocap.model.config import TrainConfig
 from videocap.model.frames import Batch, Features
 from videocap.model.training.batches import TrainingData, mix
-from videocap.model.training.checkpoints import load_checkpoint, save_checkpoint
-from videocap.model.vocabulary import Vocabulary
+from videocap.model.training.optimizer import learning_rate, make_optimizer
+from videocap.model.training.scst import Reward, scst_loss
+from videocap.model.vocabulary import SOS, UNK, Vocabulary
 
 RECENT = 20  # steps whose mean caption loss tells whether training explodes
 EXPLODED = 3  # times the first; in demo and tests it was 1.2 at most where something is learned, else 6 to 56
 VALIDATION_BATCH = 256  # videos; greedy search of one word a video needs little memory
+PULL_BATCHES = 4  # of which the parts' gradients are the mean: of one batch much is noise
 
 
 class TrainingConfig(CaptionerConfig, Protocol):
@@ -39,89 +40,15 @@ class TrainingDiverged(ValueError):
     """The loss or its gradient is no longer a finite number, or the loss has exploded."""
 
 
-def train(
-    config: TrainingConfig,
-    *,
-    train: TrainingData,
-    val: tuple[Features, Sequence[str]] | None,
-    vocabulary: Vocabulary,
-    validate: Callable[[Mapping[str, str]], float] | None,
-    scratch: Path,
-    out: Path,
-) -> None:
-    """Train a captioner and write it to `out`.
-
-    After every epoch the validation videos are captioned greedily and scored; the weights of the epoch with the
-    highest score are the result, and training stops when `train.patience` epochs have not raised it. Without
-    validation videos, all epochs run and the last one's weights are the result. Killed at any moment and called
-    again with the same arguments, training goes on from its last finished epoch; on the CPU, with as many threads,
-    it ends in bit-identical weights.
-
-    Args:
-        config: holder of the sections fusion, vis2text, aspects, decoder and train.
-        train: the training data; moved to the device.
-        val: features of the validation videos and their ids; None, or no ids, if there are none.
-        vocabulary: that of `train`.
-        validate: CIDEr of captions by video id; None if there are no validation videos.
-        scratch: folder for checkpoints, used by no other training; made if absent.
-        out: an existing empty folder. It gets model.safetensors, model.json, vocabulary.json and curves.csv.
-
-    Raises:
-        TrainingDiverged: if the loss or its gradient is no longer finite, or the mean caption loss of the epoch's last
-            `RECENT` steps is more than `EXPLODED` times that of the very first step, when nothing was known.
-    """
-    options = config.train
-    trainer = Trainer(config, train, len(vocabulary))
-    if val is not None and not len(val[1]):
-        val = None
-    scratch.mkdir(parents=True, exist_ok=True)
-
-    done, curves, best = 0, [], {}  # epochs; a row an epoch; {"epoch", "cider", "model"}
-    if (state := load_checkpoint(scratch)) is not None:
-        done, curves, best = state["epoch"], state["curves"], state["best"]
-        trainer.restore(state["trainer"])
-
-    total, shown = options.epochs * trainer.steps, {}
-    with tqdm(desc="train", unit="step", total=total, initial=done * trainer.steps, disable=None) as bar:
-
-        def show(**values: str) -> None:
-            shown.update(values)
-            bar.set_postfix(shown, refresh=False)
-
-        for epoch in range(done + 1, options.epochs + 1):
-            if val is not None and best and epoch - 1 - best["epoch"] >= options.patience:
-                break
-            row: dict[str, float] = {"epoch": epoch, "step": epoch * trainer.steps}
-            for losses_so_far in trainer.epoch(epoch):
-                bar.update()
-                show(loss=f"{losses_so_far['loss']:.3f}")
-            row |= losses_so_far
-            if val is not None:
-                row["val_cider"] = trainer.validate(*val, vocabulary, validate)
-                show(val_cider=f"{row['val_cider']:.3f}")
-            # before any caption is right all epochs score 0: the latest is the best of these, and patience waits
-            if val is None or not best or row["val_cider"] > best["cider"] or not best["cider"]:
-                best = {"epoch": epoch, "cider": row.get("val_cider"), "model": trainer.weights()}
-            curves.append(row)
-            state = {"epoch": epoch, "curves": curves, "best": best, "trainer": trainer.state()}
-            save_checkpoint(scratch, epoch, state)
-
-    save_model(out, config, best["model"], vocabulary, d_in=train.d_in, d_text=train.d_text)
-    with (out / "curves.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(curves[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(curves)
-
-
 class Trainer:
     """The captioner, its optimiser and its data on one device.
 
     Args:
-        config, data: as for `train`.
+        config, data, reward: as for `train`.
         words: V.
     """
 
-    def __init__(self, config: TrainingConfig, data: TrainingData, words: int) -> None:
+    def __init__(self, config: TrainingConfig, data: TrainingData, words: int, reward: Reward | None = None) -> None:
         self.options = config.train
         self.device = resolve(self.options.device, self.options.precision, training=True)
         torch.manual_seed(mix("weights", self.options.seed))
@@ -129,16 +56,20 @@ class Trainer:
         self.model.standardise(*data.statistics())
         self.model.to(self.device.device)
         self.data = data.to(self.device.device)
+        self.reward = reward
         self.optimizer = make_optimizer(self.model, self.options)
         self.steps = data.steps(self.options.batch_size, self.options.epoch)
+        self.scst_steps = data.steps(self.options.batch_size, "video")
         self.first_loss = 0.0  # of captions, in the very first step
+        self.mean: list[Tensor] = []  # of each weight over the steps, if `train.ema`
+        self.averaged_steps = 0
 
     def epoch(self, number: int) -> Iterator[dict[str, float]]:
         """Train epoch `number` (from 1); yields after each step the learning rate and the mean losses so far."""
         options, total = self.options, self.options.epochs * self.steps
         self.model.train()
         torch.manual_seed(mix("dropout", options.seed, number))  # the same whether or not a kill came before
-        batches = self.data.epoch(number, seed=options.seed, batch_size=options.batch_size, epoch=options.epoch)
+        batches = self._batches(number)
         sums: dict[str, float] = {}
         recent: deque[float] = deque(maxlen=min(RECENT, self.steps))
         for index, batch in enumerate(batches, 1):
@@ -169,21 +100,110 @@ class Trainer:
             f"{' or '.join(advice)}; if this is the first epoch, look for damaged features"
         )
 
+    def _batches(self, number: int) -> Iterator[Batch]:
+        options = self.options
+        return self.data.epoch(
+            number,
+            seed=options.seed,
+            batch_size=options.batch_size,
+            epoch=options.epoch,
+            captions_per_video=options.captions_per_video,
+        )
+
+    def _parts(self, batch: Batch) -> dict[str, Tensor]:
+        """The unweighted losses of `batch`."""
+        if self.model.training and self.options.word_dropout:
+            hidden = torch.rand(batch.tokens.shape, device=batch.tokens.device) < self.options.word_dropout
+            batch = replace(batch, read=torch.where(hidden & (batch.tokens != SOS), UNK, batch.tokens))
+        with self.device.autocast():
+            return self.model(batch, self.options.label_smoothing)
+
     def _step(self, batch: Batch) -> dict[str, float]:
         """One optimiser step, unless the loss is not finite; gives the losses and the gradient's norm."""
         options = self.options
-        with self.device.autocast():
-            parts = self.model(batch, options.label_smoothing)
-            loss = losses.total(parts, options.distill_weight, options.aspect_weights)
+        parts = self._parts(batch)
+        loss = sum(losses.weighted(parts, options.distill_weight, options.aspect_weights).values())
+        return self._descend(loss, parts)
+
+    def _descend(self, loss: Tensor, shown: dict[str, Tensor]) -> dict[str, float]:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), options.clip_norm)
-        scalars = {"loss": loss, **parts, "gradient": norm}
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
+        scalars = {"loss": loss, **shown, "gradient": norm}
         # One transfer for all, so that a GPU is waited for once a step.
         numbers = torch.stack([scalar.detach().float() for scalar in scalars.values()]).tolist()
         if math.isfinite(numbers[0]) and math.isfinite(numbers[-1]):
             self.optimizer.step()
+            self._average()
         return dict(zip(scalars, numbers, strict=True))
+
+    def _average(self) -> None:
+        """Let the running mean of the weights follow them; at first faster, so that it forgets where they began."""
+        if not self.options.ema:
+            return
+        weights = [weight.detach() for weight in self.model.parameters()]
+        if not self.mean:
+            self.mean = [weight.clone() for weight in weights]
+        self.averaged_steps += 1
+        decay = min(self.options.ema, (1 + self.averaged_steps) / (10 + self.averaged_steps))
+        torch._foreach_lerp_(self.mean, weights, 1 - decay)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The model with the running mean of its weights, if there is one; with its own again afterwards."""
+        own = [weight.detach().clone() for weight in self.model.parameters()] if self.mean else []
+        for weight, mean in zip(self.model.parameters(), self.mean, strict=False):
+            weight.data.copy_(mean)
+        yield
+        for weight, value in zip(self.model.parameters(), own, strict=False):
+            weight.data.copy_(value)
+
+    def pulls(self) -> dict[str, float]:
+        """`pull_…`: the norm of each weighted part's gradient in the fusion, which all parts share.
+
+        Of the mean over `PULL_BATCHES` batches, in every epoch the same, without dropout: who pulls, and how much more
+        than the caption does.
+        """
+        self.model.eval()
+        trunk = list(self.model.fusion.parameters())
+        sums: dict[str, list[Tensor]] = {}
+        batches = list(islice(self._batches(0), PULL_BATCHES))
+        for batch in batches:
+            parts = losses.weighted(self._parts(batch), self.options.distill_weight, self.options.aspect_weights)
+            for part, loss in parts.items():
+                found = torch.autograd.grad(loss, trunk, retain_graph=True, allow_unused=True)
+                found = [torch.zeros_like(p) if g is None else g.float() for g, p in zip(found, trunk, strict=True)]
+                sums[part] = [a + b for a, b in zip(sums[part], found, strict=True)] if part in sums else found
+        norms = {part: torch.stack([g.norm() for g in of]).norm() / len(batches) for part, of in sums.items()}
+        return {f"pull_{part}": float(norm) for part, norm in norms.items()}
+
+    def begin_scst(self, weights: Mapping[str, Tensor]) -> None:
+        """Go on from `weights`, the best by cross-entropy, with another optimiser and another rate."""
+        self.model.load_state_dict(weights)
+        self.optimizer = make_optimizer(self.model, self.options)
+        self.mean, self.averaged_steps = [], 0
+
+    def scst_epoch(self, number: int) -> Iterator[dict[str, float]]:
+        """Train epoch `number` self-critically, every video once; yields the means so far after each step."""
+        options = self.options
+        self.model.train()
+        torch.manual_seed(mix("dropout", options.seed, number))
+        for group in self.optimizer.param_groups:
+            group["lr"] = options.scst_lr
+        sums: dict[str, float] = {}
+        for index, (videos, frames, mask) in enumerate(
+            self.data.videos(number, seed=options.seed, batch_size=options.batch_size), 1
+        ):
+            with self.device.autocast():
+                loss, reward = scst_loss(self.model, self.reward, videos, frames, mask, options.scst_samples)
+            values = self._descend(loss, {"reward": reward})
+            if not math.isfinite(values["loss"]) or not math.isfinite(values.pop("gradient")):
+                raise TrainingDiverged(
+                    f"self-critical training broke off in epoch {number}: the loss is {values['loss']:.4g}. To change: "
+                    "lower train.scst_lr"
+                )
+            sums = {name: sums.get(name, 0.0) + value for name, value in values.items()}
+            yield {"lr": options.scst_lr, **{name: value / index for name, value in sums.items()}}
 
     def validate(
         self, features: Features, ids: Sequence[str], vocabulary: Vocabulary, score: Callable[[dict[str, str]], float]
@@ -203,49 +223,19 @@ class Trainer:
         )
         return float(score({entry["video_id"]: entry[CAPTION] for entry in written}))
 
-    def weights(self) -> dict[str, torch.Tensor]:
+    def weights(self) -> dict[str, Tensor]:
         """A copy of the weights and buffers, on the CPU."""
         return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to go on with the next epoch; randomness needs no state, it is seeded by epoch."""
         parts = {"model": self.model, "optimizer": self.optimizer}
-        return {name: part.state_dict() for name, part in parts.items()} | {"first_loss": self.first_loss}
+        numbers = {"first_loss": self.first_loss, "mean": self.mean, "averaged_steps": self.averaged_steps}
+        return {name: part.state_dict() for name, part in parts.items()} | numbers
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.first_loss = state["first_loss"]
-
-
-def make_optimizer(model: nn.Module, options: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW that decays matrices but no biases, norms and embeddings; or V2C's Adam."""
-    if options.schedule == "v2c":
-        return torch.optim.Adam(model.parameters(), lr=options.lr, betas=(0.9, 0.98), eps=1e-9, fused=True)
-    matrices = {
-        id(weight)
-        for module in model.modules()
-        if isinstance(module, nn.Linear | nn.Conv1d | nn.LSTM)
-        for weight in module.parameters(recurse=False)
-        if weight.ndim > 1
-    }
-    groups = [
-        {"params": [p for p in model.parameters() if id(p) in matrices], "weight_decay": options.weight_decay},
-        {"params": [p for p in model.parameters() if id(p) not in matrices], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=options.lr, fused=True)
-
-
-def learning_rate(step: int, steps: int, options: TrainConfig) -> float:
-    """The learning rate of step `step` (from 1) of `steps`.
-
-    `cosine`: linear warm-up to `train.lr` over the share `train.warmup` of all steps, then cosine decay to zero.
-    `v2c`: 512^-0.5 · min(s^-0.8, s · 5000^-1.8), as in V2C's code; `train.lr` and `train.warmup` have no part in it.
-    """
-    if options.schedule == "v2c":
-        return 512**-0.5 * min(step**-0.8, step * 5000**-1.8)
-    warmup = math.ceil(options.warmup * steps)
-    if step <= warmup:
-        return options.lr * step / warmup
-    return options.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+        self.first_loss, self.averaged_steps = state["first_loss"], state["averaged_steps"]
+        self.mean = [mean.to(self.device.device) for mean in state["mean"]]

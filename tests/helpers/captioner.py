@@ -1,15 +1,16 @@
 """A small captioner's config, videos with features that say which caption they have, and their training data."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import numpy as np
 import torch
 
 from videocap.model.captioner.captioner import Captioner
+from videocap.model.captioner.packed import Packed
 from videocap.model.config import ASPECTS, AspectsConfig, DecoderConfig, FusionConfig, TrainConfig, Vis2TextConfig
 from videocap.model.training.batches import TrainingData
-from videocap.model.vocabulary import Vocabulary, build
+from videocap.model.vocabulary import EOS, Vocabulary, build
 
 D_IN, D_TEXT = 12, 10
 
@@ -64,15 +65,17 @@ def vocabulary(of: list[Video]) -> Vocabulary:
     return build([text for video in of for texts in (video.captions, *video.aspects.values()) for text in texts], 1)
 
 
-def training_data(of: list[Video], aspects=ASPECTS) -> TrainingData:
+def training_data(of: list[Video], aspects=ASPECTS, embeddings="drawn", target="raw") -> TrainingData:
     rows = {caption: index for index, caption in enumerate(sorted({c for video in of for c in video.captions}))}
-    embeddings = np.random.default_rng(1).standard_normal((len(rows), D_TEXT)).astype(np.float16)
+    if isinstance(embeddings, str):
+        embeddings = np.random.default_rng(1).standard_normal((len(rows), D_TEXT)).astype(np.float16)
     return TrainingData(
         of,
         features(len(of)),
         vocabulary(of),
         embeddings=embeddings,
         rows=rows,
+        target=target,
         aspects=aspects,
         max_tokens=9,
         max_aspect_tokens=6,
@@ -90,4 +93,26 @@ def make(seed=0, **options) -> Captioner:
 
 
 def batch(count=6, aspects=ASPECTS):
-    return next(training_data(videos(count), aspects).epoch(1, seed=0, batch_size=count, epoch="video"))
+    """One of `count` videos with a caption each: caption i is of video i."""
+    drawn = next(training_data(videos(count), aspects).epoch(1, seed=0, batch_size=count, epoch="video"))
+    own = drawn.owners
+    return replace(drawn, frames=drawn.frames[own], mask=drawn.mask[own], owners=torch.arange(count))
+
+
+def logits(model, memory, source, tokens: torch.Tensor) -> torch.Tensor:
+    """Scores (B, T, V) of the word after each of `tokens` (B, T)."""
+    flat, (texts, length) = tokens.flatten(), tokens.shape
+    words = Packed(flat, flat, torch.arange(len(flat)), texts, length)
+    return model.logits(model.hidden(memory, source, words)).view(texts, length, -1)
+
+
+def random_captioner(seed: int, words: int, max_tokens: int = 5, **decoder: int) -> Captioner:
+    """A random model in float64 whose word scores differ enough that searches differ."""
+    torch.manual_seed(seed)
+    sections = config(("effect",), max_tokens=max_tokens, decoder=decoder)
+    model = Captioner(sections, d_in=D_IN, d_text=D_TEXT, words=words).double()
+    for name, weight in model.named_parameters():
+        if weight.ndim > 1:  # as drawn, a model says much the same, whatever it sees
+            weight.data.mul_(15 if name in ("embedding.weight", "output.weight") else 4)
+    model.output.bias.data[EOS] += 0.8  # … and seldom ends
+    return model.eval()

@@ -6,7 +6,8 @@ import torch
 from captioner import training_data, vocabulary
 from safetensors.torch import load_file
 
-from videocap.model.training.trainer import train
+from videocap.model.training.scst import Reward
+from videocap.model.training.train import train
 
 
 def run(folder: Path, settings, of, val=None, validate=lambda captions: 0.0) -> Path:
@@ -19,6 +20,7 @@ def run(folder: Path, settings, of, val=None, validate=lambda captions: 0.0) -> 
         val=val,
         vocabulary=vocabulary(of),
         validate=validate,
+        reward=Reward([video.captions for video in of], vocabulary(of)) if settings.train.scst_epochs else None,
         scratch=folder / "scratch",
         out=out,
     )

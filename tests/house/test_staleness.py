@@ -20,11 +20,18 @@ SCORE = {"Score", *REPORT}
 CAPTION = {"Caption", "CaptionOneFrame", "CaptionShuffledFrames", *SCORE}
 TRAIN = {"Train", "TrainOneFrame", "TrainShuffledFrames", *CAPTION}
 TEXT = {"EmbedCaptionsShard", "CaptionFeatures", *TRAIN}
-FRAMES = {"EmbedFramesShard", "FrameFeatures", *TRAIN}
+FRAMES = {"EmbedFramesShard", "FrameFeatures", "Neighbours", *TRAIN}
 DECODE = {"DecodeShard", *FRAMES}
 CLIP = {"ToyClip", *FRAMES, *TEXT}
 WORDS = {"Vocabulary", *TRAIN}
-DATA = {"Corpus", "FrameFeatures", "CaptionFeatures", "References", *WORDS}  # whose items then decide what is computed
+DATA = {
+    "Corpus",
+    "FrameFeatures",
+    "Neighbours",
+    "CaptionFeatures",
+    "References",
+    *WORDS,
+}  # whose items then decide what is computed
 CORPUS = {*DATA, *CLIP}
 NONE: set[str] = set()
 
@@ -70,7 +77,8 @@ TABLE = {
     "fusion.scales": ("1", TRAIN),
     "fusion.mode": ('"parallel"', TRAIN),
     "fusion.frames": ('"one"', TRAIN),
-    "vis2text.activation": ('"identity"', TRAIN),
+    "vis2text.activation": ('"relu"', TRAIN),
+    "vis2text.target": ('"raw"', TRAIN),
     "vis2text.pooling": ('"broadcast"', TRAIN),
     "aspects.use": ('["effect"]', WORDS),
     "aspects.queries": ("2", TRAIN),
@@ -93,7 +101,13 @@ TABLE = {
     "train.weight_decay": ("0.5", TRAIN),
     "train.clip_norm": ("0.5", TRAIN),
     "train.label_smoothing": ("0.5", TRAIN),
-    "train.patience": ("1", TRAIN),
+    "train.captions_per_video": ("3", TRAIN),
+    "train.word_dropout": ("0.3", TRAIN),
+    "train.ema": ("0.9", TRAIN),
+    "train.scst_epochs": ("2", TRAIN),
+    "train.scst_lr": ("0.1", NONE),  # does not matter without such epochs
+    "train.scst_samples": ("3", NONE),
+    "train.patience": ("1", NONE),  # does not matter under a cosine
     "train.seed": ("1", TRAIN),
     "train.device": ('"cuda"', NONE),
     "train.precision": ('"fp32"', NONE),
@@ -102,7 +116,7 @@ TABLE = {
     "generate.no_repeat_ngram": ("3", CAPTION),
     "generate.batch_size": ("7", NONE),
     "score.protocol": ('"v2c"', {"References", *SCORE}),
-    "score.split": ('"val"', {"References", *CAPTION}),
+    "score.split": ('"val"', {"References", "Neighbours", *CAPTION}),
     "score.controls": ('["one_frame", "shuffled_frames", "no_subdecoders"]', SCORE),
 }
 

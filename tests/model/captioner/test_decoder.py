@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from captioner import WORDS, batch, make
+from captioner import WORDS, batch, logits, make
 
 
 @pytest.mark.parametrize("source", ["caption", "effect"])
@@ -13,5 +13,5 @@ def test_steps_with_a_cache_give_what_all_words_at_once_give(source):
     cache = model.start(memory, source)
     steps = torch.stack([model.step(source, tokens[:, :, t], cache) for t in range(5)], 2)
     for hypothesis in range(3):
-        at_once = model.logits(model.hidden(memory, source, tokens[:, hypothesis]))
+        at_once = logits(model, memory, source, tokens[:, hypothesis])
         torch.testing.assert_close(steps[:, hypothesis], at_once, atol=1e-5, rtol=0)

@@ -64,3 +64,19 @@ def test_a_cascade_is_not_parallel_scales():
     parallel.load_state_dict(cascade.state_dict())
     frames, mask = torch.randn(2, 8, 4), torch.ones(2, 8, dtype=torch.bool)
     assert (cascade(frames, mask) - parallel(frames, mask)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("mode", ["cascade", "parallel"])
+def test_at_the_start_every_scale_contributes_as_much(block, mode):
+    torch.manual_seed(0)
+    fusion = TemporalFusion(32, 64, block=block, scales=4, mode=mode, heads=4, inner=128, dropout=0.0)
+    frames = torch.randn(40, 1, 32) + 0.5 * torch.randn(40, 24, 32)  # a video's frames are alike
+    mask = torch.ones(40, 24, dtype=torch.bool)
+    seen = []
+    fusion.aggregate.register_forward_hook(lambda layer, given, out: seen.append(given[0]))
+    fusion(frames, mask)
+    weights = fusion.aggregate.weight.chunk(4, 1)
+    shares = [part @ weight.T for part, weight in zip(seen[0].chunk(4, -1), weights, strict=True)]
+    over_videos = torch.stack([share.std(0).mean() for share in shares])
+    assert over_videos.max() < 1.25 * over_videos.min()

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from captioner import D_IN, D_TEXT, config, features, videos, vocabulary
+from captioner import D_IN, D_TEXT, config, features, logits, random_captioner, videos, vocabulary
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,25 +28,12 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-def make(seed: int, words: int, max_tokens: int = 5, **decoder: int) -> Captioner:
-    """A random model in float64 whose word scores differ enough that searches differ."""
-    torch.manual_seed(seed)
-    sections = config(("effect",), max_tokens=max_tokens, decoder=decoder)
-    model = Captioner(sections, d_in=D_IN, d_text=D_TEXT, words=words).double()
-    for name, weight in model.named_parameters():
-        if weight.ndim > 1:  # as drawn, a model says its last word over and over, whatever it sees
-            weight.data.mul_(0.3 if name == "embedding.weight" else 4)
-    for decoder in (model.decoder, model.aspects["effect"].decoder):
-        decoder.norm.bias.data.add_(8 * model.embedding.weight.data[EOS])  # … and seldom ends
-    return model.eval()
-
-
 def say(model: Captioner, scores: list[int]) -> Captioner:
     """`model`, but each word's score is that of `scores`, whatever it sees; no rounding makes equal ones differ."""
     for decoder in (model.decoder, model.aspects["effect"].decoder):
         decoder.norm.weight.data.zero_()
         decoder.norm.bias.data.zero_()[0] = 1
-    model.embedding.weight.data[:, 0] = torch.tensor(scores)
+    model.output.weight.data[:, 0] = torch.tensor(scores)
     return model
 
 
@@ -67,8 +54,8 @@ def reference(
     for length in range(1, most + 2):
         extensions = []
         for score, words in live:
-            logits = model.logits(model.hidden(memory, source, torch.tensor([[SOS, *words]])))[0, -1]
-            for word, chance in enumerate(logits.log_softmax(-1).tolist()):
+            next_word = logits(model, memory, source, torch.tensor([[SOS, *words]]))[0, -1]
+            for word, chance in enumerate(next_word.log_softmax(-1).tolist()):
                 may_be = word not in (PAD, UNK, SOS)
                 too_soon, too_late = word == EOS and not words, word != EOS and length > most
                 again = no_repeat > 0 and repeats([*words, word], no_repeat)
@@ -120,20 +107,22 @@ def compare(model: Captioner, lengths: list[int], **options) -> None:
     **SEARCHES,
 )
 def test_batched_cached_search_equals_the_plain_one(seed, words, max_tokens, layers, heads, lengths, **options):
-    compare(make(seed, words, max_tokens, layers=layers, aspect_layers=layers, heads=heads), lengths, **options)
+    compare(
+        random_captioner(seed, words, max_tokens, layers=layers, aspect_layers=layers, heads=heads), lengths, **options
+    )
 
 
 @settings(max_examples=40, deadline=None)
 @given(scores=st.lists(st.integers(0, 2), min_size=5, max_size=10), **SEARCHES)
 def test_of_words_that_are_as_likely_the_plain_search_and_the_other_take_the_same(scores, **options):
-    compare(say(make(0, len(scores)), scores), [3, 1], **options)
+    compare(say(random_captioner(0, len(scores)), scores), [3, 1], **options)
 
 
 def test_the_random_models_tell_searches_apart():
     searches = {"greedy": (1, 0), "beam": (4, 0), "no word twice": (4, 1), "no two words twice": (4, 2)}
     found = {name: [] for name in searches}
     for seed in range(30):
-        model = make(seed, 10)
+        model = random_captioner(seed, 10)
         with torch.inference_mode():
             memory = model.encode(torch.randn(3, 6, D_IN), torch.ones(3, 6, dtype=torch.bool))
             for name, (beam, no_repeat) in searches.items():
@@ -146,7 +135,7 @@ def test_the_random_models_tell_searches_apart():
 
 
 def test_the_search_is_over_when_every_video_has_its_finished_hypotheses():
-    model = make(0, 12, max_tokens=30)
+    model = random_captioner(2, 12, max_tokens=30)
     frames, mask = torch.randn(3, 4, D_IN), torch.ones(3, 4, dtype=torch.bool)
     batches = []
     model.decoder.norm.register_forward_hook(lambda norm, given, hidden: batches.append(len(hidden)))
@@ -161,14 +150,14 @@ def test_the_search_is_over_when_every_video_has_its_finished_hypotheses():
 
 @pytest.mark.parametrize("source", ["caption", "effect"])
 def test_a_beam_of_one_is_greedy(source):
-    model = make(3, 12)
+    model = random_captioner(3, 12)
     frames, mask = torch.randn(5, 4, D_IN), torch.ones(5, 4, dtype=torch.bool)
     with torch.inference_mode():
         memory = model.encode(frames, mask)
         found, _ = search(model, memory, source, 1, 1.0)
         tokens = torch.full((5, 1), SOS)
         for _ in range(model.max_tokens[source]):
-            scores = model.logits(model.hidden(memory, source, tokens))[:, -1]
+            scores = logits(model, memory, source, tokens)[:, -1]
             scores[:, [PAD, UNK, SOS]] = -torch.inf
             if tokens.shape[1] == 1:
                 scores[:, EOS] = -torch.inf
@@ -181,7 +170,7 @@ def test_a_beam_of_one_is_greedy(source):
 def test_captions_do_not_depend_on_the_batch_and_keep_to_their_length():
     of = videos(16)
     words = vocabulary(of)
-    model = make(1, len(words))
+    model = random_captioner(1, len(words))
     given_features, ids = features(16), [video.id for video in of]
     options = {"beam": 3, "length_penalty": 1.0, "device": "cpu"}
     together = caption(model, words, given_features, ids, batch_size=16, **options)
@@ -202,7 +191,7 @@ def test_captions_do_not_depend_on_the_batch_and_keep_to_their_length():
 def test_the_stage_writes_what_its_options_ask_for(tmp_path, options):
     of, given_features = videos(16), features(16)
     words, sections = vocabulary(of), config(("effect",), max_tokens=5)
-    model = make(1, len(words)).float()
+    model = random_captioner(1, len(words)).float()
     saved.save_model(tmp_path, sections, model.state_dict(), words, d_in=D_IN, d_text=D_TEXT)
     items = [(video.id, f"{index:064x}") for index, video in enumerate(of)]
     rows = np.split(given_features.values, given_features.offsets[1:-1])
@@ -228,7 +217,7 @@ def test_aspects_can_be_left_out():
     of = videos(4)
     words = vocabulary(of)
     written = caption(
-        make(1, len(words)),
+        random_captioner(1, len(words)),
         words,
         features(4),
         [video.id for video in of],
@@ -242,8 +231,8 @@ def test_aspects_can_be_left_out():
 
 
 def test_damaged_weights_are_an_error_and_no_empty_caption():
-    model = make(0, 12)
-    model.embedding.weight.data[5] = torch.nan
+    model = random_captioner(0, 12)
+    model.output.weight.data[5] = torch.nan
     with torch.inference_mode():
         memory = model.encode(torch.randn(1, 4, D_IN), torch.ones(1, 4, dtype=torch.bool))
         with pytest.raises(ValueError, match="no finite word scores"):
@@ -257,7 +246,7 @@ def test_a_video_without_features_is_named():
     empty.offsets[2] = empty.offsets[1]
     with pytest.raises(ValueError, match="'video1' has no frame features"):
         caption(
-            make(0, len(words)),
+            random_captioner(0, len(words)),
             words,
             empty,
             [video.id for video in of],

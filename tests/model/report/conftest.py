@@ -16,6 +16,7 @@ from videocap.pipeline.digests import file_digest
 @pytest.fixture
 def inputs(tmp_path):
     scores = {"split": "test", "videos": 1, "protocol": "coco", "controls": {}} | dict.fromkeys(METRICS, 0.5)
+    scores |= {"quality": {"distinct": 1.0, "words": 3, "known": 9, "copied": 0.0, "repeated": []}}
     scores |= {"interval": {metric: [0.4, 0.6] for metric in METRICS}, "aspects": {}}
     inputs = {
         "scores": ("scores.json", json.dumps(scores)),
@@ -24,6 +25,8 @@ def inputs(tmp_path):
         "references": ("captions.test.json", json.dumps({"a.mp4": ["a dog runs"]})),
         "counts": ("counts.json", json.dumps(COUNTS)),
         "model": ("model.safetensors", ""),
+        "architecture": ("model.json", ""),
+        "vocabulary": ("vocabulary.json", ""),
         "curves": ("curves.csv", "epoch,step,lr,loss,caption,val_cider\n1,10,0.1,4.0,3.0,0.2\n2,20,0.1,2.0,1.5,0.8\n"),
     }
     for name, text in inputs.values():

@@ -9,6 +9,7 @@ from scenes import CAPTIONS, SCENES
 from videocap.model.config import METRICS, ScoreConfig
 from videocap.model.scores import demo, references, stage
 from videocap.model.scores.metrics import score
+from videocap.model.vocabulary import SPECIAL, Vocabulary
 
 
 @pytest.fixture
@@ -28,6 +29,9 @@ def results(tmp_path):
         trained = {name: file(f"{name}.json", of) for name, of in more.pop("trained", {}).items()}
         made = {"captions": file("captions.json", rows), "references": tmp_path / "references.json", "train": texts}
         made |= {"paraphrases": tmp_path / "paraphrases.gz"}
+        near = [{"video_id": row["video_id"], "caption": "a man talks"} for row in rows]
+        made |= {"neighbours": file("near.json", near), "vocabulary": tmp_path / "vocabulary.json"}
+        Vocabulary((*SPECIAL, "a", "ball", "red")).save(made["vocabulary"])
         stage.make(tmp_path, config, **made, **trained, **more)
         return {name: json.loads((tmp_path / f"{name}.json").read_text()) for name in ("scores", "video_scores")}
 
@@ -52,6 +56,9 @@ def test_trained_controls_are_scored_beside_the_model(results, tmp_path):
     assert scores["told_right"] == demo.told_right(CAPTIONS, SCENES)
     assert beside["told_right"]["seen"] == {"clips": 4, "actor": 0.25, "events": 0.25, "order": 0.25, "all": 0.25}
     assert scores["aspects"] == {}
+    assert beside["ahead"][0] <= scores["CIDEr"] - beside["CIDEr"] <= beside["ahead"][1]
+    assert scores["controls"]["captions of the nearest training videos"]["BLEU-1"] < 0.5
+    assert scores["quality"]["known"] == 3
     assert sorted(videos["caption"]) == sorted(CAPTIONS)
     assert videos["caption"]["a"]["ROUGE-L"] == 1.0
     for metric in METRICS:

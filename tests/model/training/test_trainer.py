@@ -20,7 +20,9 @@ from videocap.model.captioner.saved import load
 from videocap.model.captions.search import caption
 from videocap.model.config import TrainConfig
 from videocap.model.training.checkpoints import load_checkpoint
-from videocap.model.training.trainer import Trainer, TrainingDiverged, learning_rate, make_optimizer, train
+from videocap.model.training.optimizer import learning_rate, make_optimizer
+from videocap.model.training.train import train
+from videocap.model.training.trainer import Trainer, TrainingDiverged
 
 
 def write(out: Path, given_features, of, beam=1) -> list[dict[str, str]]:
@@ -89,34 +91,54 @@ def test_eight_videos_are_fitted_until_their_captions_are_exact(tmp_path, block)
     rows = list(csv.DictReader((out / "curves.csv").open()))
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 61)]
     assert float(rows[-1]["caption"]) < 0.1 * float(rows[0]["caption"])
-    assert set(rows[0]) == {"epoch", "step", "lr", "loss", "caption", "distill", "intention"}
+    parts = {"caption", "distill", "intention"}
+    assert set(rows[0]) == {"epoch", "step", "lr", "loss", *parts, *(f"pull_{part}" for part in parts)}
 
 
-def test_the_best_epoch_is_kept_and_patience_ends_training(tmp_path):
+def test_the_best_epoch_is_kept_and_a_cosine_runs_to_its_end(tmp_path):
+    of, seen = videos(8), []
+    val = (features(8), [video.id for video in of])
+    scores = [0.1, 0.2, 0.7, 0.5, 0.7, 0.6, 0.1, 0.1]
+
+    def validate(captions):
+        seen.append(captions)
+        return scores[len(seen) - 1]
+
+    settings = config(lr=1e-2, epochs=8, patience=3)
+    out = run(tmp_path, settings, of, val, validate)
+    assert len(seen) == 8, "patience would have ended it at 6, while the rate is still high"
+    assert {entry["video_id"]: entry["caption"] for entry in write(out, val[0], of)} == seen[2]
+    assert seen[2] not in seen[3:]
+    rows = list(csv.DictReader((out / "curves.csv").open()))
+    assert [float(row["val_cider"]) for row in rows] == scores
+    assert float(rows[-1]["lr"]) == pytest.approx(0, abs=1e-9)
+
+    again = run(tmp_path, settings, of, val, validate)  # finished: nothing is trained or validated again
+    assert len(seen) == 8
+    assert same_weights(out, again)
+
+
+@pytest.mark.parametrize("scst_epochs", [0, 2])
+def test_v2cs_schedule_has_no_end_so_patience_ends_it(tmp_path, scst_epochs):
     of, seen = videos(8), []
     val = (features(8), [video.id for video in of])
 
     def validate(captions):
         seen.append(captions)
-        return [0.1, 0.2, 0.7, 0.5, 0.7, 0.6][len(seen) - 1]
+        return [0.1, 0.2, 0.7, 0.5, 0.7, 0.6, 0.8, 0.9][len(seen) - 1]
 
-    settings = config(lr=1e-2, epochs=20, patience=3)
-    out = run(tmp_path, settings, of, val, validate)
-    assert len(seen) == 6
-    assert {entry["video_id"]: entry["caption"] for entry in write(out, val[0], of)} == seen[2]
-    assert seen[2] not in seen[3:]
+    settings = config(schedule="v2c", epochs=20, patience=3, scst_epochs=scst_epochs)
+    for _ in range(2):
+        out = run(tmp_path, settings, of, val, validate)
+        assert len(seen) == 6 + scst_epochs
     rows = list(csv.DictReader((out / "curves.csv").open()))
-    assert [float(row["val_cider"]) for row in rows] == [0.1, 0.2, 0.7, 0.5, 0.7, 0.6]
-
-    again = run(tmp_path, settings, of, val, validate)  # finished: nothing is trained or validated again
-    assert len(seen) == 6
-    assert same_weights(out, again)
+    assert [bool(row.get("reward")) for row in rows] == [False] * 6 + [True] * scst_epochs
 
 
 def test_without_validation_videos_the_last_epoch_is_the_result(tmp_path):
     out = run(tmp_path, config(epochs=3, patience=1), videos(8), val=(features(0), []))
     newest = load_checkpoint(tmp_path / "scratch")
-    assert newest["epoch"] == 3
+    assert len(newest["curves"]) == 3
     weights = load_file(out / "model.safetensors")
     assert all(torch.equal(weights[name], value) for name, value in newest["trainer"]["model"].items())
 
@@ -140,7 +162,7 @@ def test_a_loss_that_is_no_number_stops_training_and_says_what_to_change(tmp_pat
 def test_a_loss_that_explodes_stops_training_also_after_a_kill(tmp_path):
     of, settings = videos(8), config(lr=1.0, epochs=10)
     with pytest.raises(
-        TrainingDiverged, match=r"captions has exploded, from 4\.\d+ at the start to .*lower train\.lr"
+        TrainingDiverged, match=r"captions has exploded, from 3\.\d+ at the start to .*lower train\.lr"
     ) as whole:
         run(tmp_path, settings, of)
     assert list((tmp_path / "scratch").iterdir()), "it explodes after the first epoch"
@@ -199,7 +221,9 @@ run_with_validation(Path(sys.argv[1]), int(sys.argv[2]))
 def run_with_validation(folder: Path, epochs: int) -> Path:
     of = videos(8)
     drawn = {"frames": "shuffled"}  # what a model is shown is drawn, too
-    settings = config(epochs=epochs, patience=epochs, epoch="caption", lr=1e-2, fusion=drawn)
+    options = {"epoch": "caption", "captions_per_video": 2, "word_dropout": 0.2, "ema": 0.9}
+    half = epochs // 2
+    settings = config(epochs=half, scst_epochs=epochs - half, lr=1e-2, scst_lr=1e-3, fusion=drawn, **options)
     val = (features(8), [video.id for video in of])
     return run(folder, settings, of, val, lambda captions: float(sum(map(len, captions.values())) % 17))
 

@@ -1,0 +1,86 @@
+"""Self-critical sequence training: captions are sampled, and each made likelier by how far it beats the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from videocap.model.captioner.captioner import CAPTION, Captioner, Memory
+from videocap.model.captioner.packed import Packed
+from videocap.model.scores.cider import Consensus, Counts, ngrams
+from videocap.model.scores.protocol import tokenized
+from videocap.model.vocabulary import EOS, PAD, SOS, UNK, Vocabulary
+
+END = "<eos>"
+
+
+class Reward:
+    """CIDEr-D of sampled captions against the training captions of their videos.
+
+    The end counts as a word, on both sides: without it, a caption that breaks off ("a man in a") loses nothing.
+
+    Args:
+        captions: of each training video, in the order of the training data.
+        vocabulary: of the sampled ids. A word is tokenised by itself, once.
+    """
+
+    def __init__(self, captions: Sequence[Sequence[str]], vocabulary: Vocabulary) -> None:
+        self._words = [" ".join(of) for of in tokenized([[word] for word in vocabulary.words], "coco")]
+        references = tokenized(captions, "coco")
+        self._consensus = Consensus([[ngrams(f"{text} {END}") for text in group] for group in references])
+
+    def __call__(self, videos: Sequence[int], captions: Sequence[Sequence[int]]) -> list[float]:
+        """CIDEr-D of the words `captions` of `videos`, places in the training data."""
+        return [self._consensus.one(video, self._counts(words)) for video, words in zip(videos, captions, strict=True)]
+
+    def _counts(self, words: Sequence[int]) -> Counts:
+        return ngrams(" ".join([*(self._words[word] for word in words), END]))
+
+
+@torch.no_grad()
+def sample(model: Captioner, memory: Memory, count: int) -> Tensor:
+    """`count` captions of each of V videos, drawn word by word from the model: (V * count, T) from sos to eos."""
+    videos, most = len(memory.frames), model.max_tokens[CAPTION]
+    cache = model.start(memory, CAPTION)
+    word = torch.full((videos, count), SOS, device=memory.frames.device)
+    words, ended = [word], torch.zeros_like(word, dtype=torch.bool)
+    for length in range(most + 1):
+        logits = model.step(CAPTION, word, cache).float()  # (V, K, words)
+        logits[:, :, [PAD, UNK, SOS, *([EOS] if not length else [])]] = -torch.inf
+        if length == most:
+            logits[:, :, :EOS] = logits[:, :, EOS + 1 :] = -torch.inf
+        word = logits.softmax(-1).flatten(0, 1).multinomial(1).view(videos, count)
+        word = torch.where(ended, PAD, word)
+        words.append(word)
+        ended = ended | (word == EOS)
+        if bool(ended.all()):
+            break
+    return torch.stack(words, 2).flatten(0, 1)
+
+
+def scst_loss(
+    model: Captioner, reward: Reward, videos: Tensor, frames: Tensor, mask: Tensor, samples: int
+) -> tuple[Tensor, Tensor]:
+    """The loss of sampled captions, a scalar, and their mean reward.
+
+    Each caption's log-probability weighs as much as its reward exceeds the mean of the other samples of its video.
+
+    Args:
+        videos: (V,), places in the training data.
+        frames, mask: of these, (V, N, d_v) and (V, N).
+        samples: captions a video, at least 2.
+    """
+    memory = model.encode(frames, mask)
+    tokens = sample(model, memory, samples)
+    texts = [row[1 : row.index(EOS)] for row in tokens.tolist()]
+    owners = torch.arange(len(videos), device=frames.device).repeat_interleave(samples)
+    rewards = torch.tensor(reward(videos.repeat_interleave(samples).tolist(), texts)).view(-1, samples)
+    others = (rewards.sum(1, keepdim=True) - rewards) / (samples - 1)
+    advantage = (rewards - others).flatten().to(frames.device)
+
+    words = Packed.of(tokens)
+    chances = model.logits(model.hidden(memory, CAPTION, words, owners)).float().log_softmax(-1)
+    said = chances.gather(1, words.targets[:, None]).squeeze(1)
+    return -(said * advantage[words.places // words.length]).sum() / len(said), rewards.mean()

@@ -1,0 +1,101 @@
+"""Self-critical training: rewards are CIDEr-D, samples as frequent as the model says, and what beats others gains."""
+
+import csv
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+import torch
+from captioner import D_IN, config, features, make, training_data, videos, vocabulary
+from training import run
+
+from videocap.model.captioner.captioner import CAPTION
+from videocap.model.scores.cider import Consensus, ngrams
+from videocap.model.scores.protocol import tokenized
+from videocap.model.training.scst import END, Reward, sample, scst_loss
+from videocap.model.training.trainer import Trainer
+from videocap.model.vocabulary import EOS, PAD, SOS, UNK
+
+
+def test_a_reward_is_the_consensus_with_the_end_as_a_word():
+    of = videos(8)
+    words = vocabulary(of)
+    reward = Reward([video.captions for video in of], words)
+    references = tokenized([video.captions for video in of], "coco")
+    plain = Consensus([[ngrams(f"{text} {END}") for text in group] for group in references])
+    for video, text in ((3, "two people rolls"), (5, of[5].captions[1]), (0, "a red")):
+        ids = words.encode(text, 9)[1:-1]
+        assert reward([video], [ids]) == [plain.one(video, ngrams(f"{text} {END}"))]
+    whole, broken = of[1].captions[0], of[1].captions[1].rsplit(" ", 1)[0]  # which ends before its last word
+    assert broken.startswith(whole)
+    scores = reward([1, 1], [words.encode(text, 9)[1:-1] for text in (whole, broken)])
+    assert scores[0] > scores[1]
+
+
+def test_samples_are_drawn_as_the_model_says_and_end():
+    model = make()
+    model.output.weight.data.zero_()
+    model.output.bias.data[:] = -torch.inf
+    chances = {5: 0.5, 7: 0.3, EOS: 0.2}
+    for word, chance in chances.items():
+        model.output.bias.data[word] = torch.tensor(chance).log()
+    for word in (PAD, UNK, SOS):
+        model.output.bias.data[word] = 0.0  # likely, but never written
+    memory = model.encode(torch.randn(3, 4, D_IN), torch.ones(3, 4, dtype=torch.bool))
+    torch.manual_seed(0)
+    drawn = sample(model, memory, 400)
+    assert drawn.shape[0] == 1200
+    assert set(drawn[:, 0].tolist()) == {SOS}
+    rows = [row[1:] for row in drawn.tolist()]
+    assert all(row.count(EOS) == 1 and set(row[row.index(EOS) + 1 :]) <= {PAD} for row in rows)
+    assert max(row.index(EOS) for row in rows) == model.max_tokens[CAPTION]
+    first, second = (Counter(row[place] for row in rows) for place in (0, 1))
+    assert first[EOS] == 0
+    assert first[5] / 1200 == pytest.approx(0.625, abs=0.05)
+    assert second[EOS] / 1200 == pytest.approx(0.2, abs=0.04)
+
+
+def test_only_a_sample_that_beats_the_others_becomes_likelier():
+    model, frames, mask = make(), torch.randn(2, 4, D_IN), torch.ones(2, 4, dtype=torch.bool)
+    torch.manual_seed(1)
+    rewards = lambda videos, captions: [float(len(text)) for text in captions]  # noqa: E731
+    loss, mean = scst_loss(model, rewards, torch.tensor([0, 1]), frames, mask, 4)
+    torch.manual_seed(1)
+    drawn = sample(model, model.encode(frames, mask), 4)
+    lengths = torch.tensor([row.index(EOS) - 1.0 for row in drawn.tolist()]).view(2, 4)
+    assert mean.item() == pytest.approx(lengths.mean().item())
+    by_hand = 0.0
+    for index, row in enumerate(drawn.tolist()):
+        video, place = divmod(index, 4)
+        others = (lengths[video].sum() - lengths[video, place]) / 3
+        cache = model.start(model.encode(frames[video][None], mask[video][None]), CAPTION)
+        for word, following in pairwise(row[: row.index(EOS) + 1]):
+            chances = model.step(CAPTION, torch.tensor([[word]]), cache).log_softmax(-1)
+            by_hand -= (lengths[video, place] - others) * chances[0, 0, following]
+    assert loss.item() == pytest.approx((by_hand / (lengths + 1).sum()).item(), abs=1e-4)
+    equal = scst_loss(model, lambda videos, captions: [1.0] * len(captions), torch.tensor([0, 1]), frames, mask, 3)[0]
+    assert equal.item() == 0.0
+
+
+def test_self_critical_epochs_raise_the_reward(tmp_path):
+    of = videos(8)
+    settings = config((), epochs=30, lr=1e-2, scst_epochs=30, scst_lr=2e-3, decoder={"dropout": 0.0})
+    val = (features(8), [video.id for video in of])
+    out = run(tmp_path, settings, of, val, lambda captions: 0.0)
+    rows = [row for row in csv.DictReader((out / "curves.csv").open()) if row["reward"]]
+    assert len(rows) == 30
+    assert {float(row["lr"]) for row in rows} == {2e-3}
+    assert float(rows[-1]["reward"]) > float(rows[0]["reward"]) + 0.5
+
+
+def test_it_begins_with_the_best_weights_and_a_new_optimiser():
+    of = videos(8)
+    settings = config((), epochs=2, scst_epochs=1)
+    trainer = Trainer(
+        settings, training_data(of, ()), len(vocabulary(of)), Reward([v.captions for v in of], vocabulary(of))
+    )
+    best = {name: value + 1 for name, value in trainer.weights().items()}
+    list(trainer.epoch(1))
+    trainer.begin_scst(best)
+    assert all(torch.equal(value, best[name]) for name, value in trainer.weights().items())
+    assert trainer.optimizer.state_dict()["state"] == {}
