@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from videocap.model.captioner import losses
@@ -47,9 +48,9 @@ class Memory:
 class Captioner(nn.Module):
     """CLIP4VideoCap on frame features.
 
-    All decoders share their word embeddings, positions and output layer. The output layer is not the embeddings: tied
-    to them, it would give the word that was just read a head start of many nats, as its embedding is still in the
-    state that is scored. Frame features are standardised with the mean and standard deviation that each coordinate has
+    Word embeddings are shared by all decoders and by their output layers, and so are positions. Both are small at the
+    start: the state that is scored still has the word that was just read in it, which large ones would give a head
+    start of many nats. Frame features are standardised with the mean and standard deviation that each coordinate has
     in training (buffers, set by `standardise`): CLIP's features share a large common component that would otherwise
     drown what differs between videos. That, like the projection and layer norm that bring vt to width d, is this
     implementation's decision; the paper does not say.
@@ -87,10 +88,9 @@ class Captioner(nn.Module):
         self.decoder = Decoder(width, layers=sizes.layers, **layers)
         self.embedding = nn.Embedding(words, width)
         self.positions = nn.Embedding(max(self.max_tokens.values()) + 1, width)
-        self.output = nn.Linear(width, words)
-        for layer in (self.embedding, self.positions, self.output):  # all words are as likely at the start: ln V nats
+        self.bias = nn.Parameter(torch.zeros(words))
+        for layer in (self.embedding, self.positions):  # so small that all words are as likely at the start: ln V nats
             nn.init.normal_(layer.weight, std=0.02)
-        nn.init.zeros_(self.output.bias)
         self.dropout = Dropout(sizes.dropout)
 
     def standardise(self, mean: Tensor, std: Tensor) -> None:
@@ -127,7 +127,7 @@ class Captioner(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Scores of the next word, (…, d) -> (…, V)."""
-        return self.output(hidden)
+        return F.linear(hidden, self.embedding.weight, self.bias)
 
     def start(self, memory: Memory, source: str) -> Cache:
         """The cache with which `step` begins to write `source`."""

@@ -18,7 +18,7 @@ from videocap.model.scores.metrics import Scores, score
 from videocap.model.scores.quality import quality
 from videocap.model.vocabulary import SPECIAL, Vocabulary
 
-NEIGHBOURS = "captions of the nearest training videos"
+NEIGHBOURS = "nearest training videos"
 
 
 def make(

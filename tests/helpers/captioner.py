@@ -113,6 +113,6 @@ def random_captioner(seed: int, words: int, max_tokens: int = 5, **decoder: int)
     model = Captioner(sections, d_in=D_IN, d_text=D_TEXT, words=words).double()
     for name, weight in model.named_parameters():
         if weight.ndim > 1:  # as drawn, a model says much the same, whatever it sees
-            weight.data.mul_(15 if name in ("embedding.weight", "output.weight") else 4)
-    model.output.bias.data[EOS] += 0.8  # … and seldom ends
+            weight.data.mul_(15 if name == "embedding.weight" else 4)
+    model.bias.data[EOS] += 0.8  # … and seldom ends
     return model.eval()

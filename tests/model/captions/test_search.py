@@ -33,7 +33,7 @@ def say(model: Captioner, scores: list[int]) -> Captioner:
     for decoder in (model.decoder, model.aspects["effect"].decoder):
         decoder.norm.weight.data.zero_()
         decoder.norm.bias.data.zero_()[0] = 1
-    model.output.weight.data[:, 0] = torch.tensor(scores)
+    model.embedding.weight.data[:, 0] = torch.tensor(scores)
     return model
 
 
@@ -135,7 +135,7 @@ def test_the_random_models_tell_searches_apart():
 
 
 def test_the_search_is_over_when_every_video_has_its_finished_hypotheses():
-    model = random_captioner(2, 12, max_tokens=30)
+    model = random_captioner(3, 12, max_tokens=30)
     frames, mask = torch.randn(3, 4, D_IN), torch.ones(3, 4, dtype=torch.bool)
     batches = []
     model.decoder.norm.register_forward_hook(lambda norm, given, hidden: batches.append(len(hidden)))
@@ -232,7 +232,7 @@ def test_aspects_can_be_left_out():
 
 def test_damaged_weights_are_an_error_and_no_empty_caption():
     model = random_captioner(0, 12)
-    model.output.weight.data[5] = torch.nan
+    model.embedding.weight.data[5] = torch.nan
     with torch.inference_mode():
         memory = model.encode(torch.randn(1, 4, D_IN), torch.ones(1, 4, dtype=torch.bool))
         with pytest.raises(ValueError, match="no finite word scores"):
