@@ -45,7 +45,7 @@ class ToyWorld(Stage):
     """Renders the demo's own clips to .mp4 files, with captions and commonsense aspects."""
 
     makes, by_version = "videocap.extract.toy.world:make", True
-    version = 2  # 2: more actors, each of which lacks one event in training
+    version = 3  # 2: more actors, each of which lacks one event in training; 3: a sky and a lamp, of which aspects tell
     reads = ("toyworld",)
 
 

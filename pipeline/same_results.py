@@ -18,24 +18,9 @@ SAME_RESULTS = {
     # extract.toy.clip
     "41a947ea4c1e2f8d5b0bbfdef1eb0dce32f8e944117403fe31ca6214bc11acfc":
         "b42a4269b9a8ab3415e286d6408dd15975c270bfbd8e13399deeefefd5701ae2",
-    # extract.toy.world
-    "261368912fc8f1b1e68b2d5864aabe0832dfda30ccc2aeb0d9a43bb0c310dc9a":
-        "8ad3273ed41d8bc39ec3902181f56be94ac49515f915281949492a893c9799fa",
-    # model.captions.stage
-    "ac9776d5e1bc6a18af07053c9331287e84f492eb2cb55b7629a433b14b521b35":
-        "bb0f09240a2c10934ef9e49678c1c0077376c67227f80b1ae05d7acfd2f17aa0",
-    # model.report.stage
-    "e2710ca0f5aeaa30ab14f95c11b32b0701a8428d1c192325e5ff1d576c79d723":
-        "faf9a3bd1112141d6bd15a31348f505e8b8264aa39c6ac5f60f1a7960c54bc17",
     # model.scores.references
     "625617bf0a9ea76e6a81f0f648ec4b116efb32f3429b181096d6ee4746ff5351":
         "93cd3cf6b8634065c4d042404106b2295cd00f015f555d22f55b06d766c03e05",
-    # model.scores.stage
-    "ae82bf784b350a83b879cd158cb94b3e6e58e38028cc900ba85f8986a36c3f1b":
-        "bfee2f647b2c8c8c091ec3c01eb4a70bfdc11a8380e493550a62cf631c8dec7d",
-    # model.training.stage
-    "7258dbf897a78d89dbe04f80bc2ccd412bf5439fb62dc3485464999d2e52ca58":
-        "6481410f008ae4a2d9fadb1b8c2860d5a39b93e87e6b5ae2cabdf6b520cd3f54",
     # model.vocabulary
     "24b75160b9857c396f1234b870dce93f51dd065e9fd8105a5caa618ae8a89f7c":
         "2352f015c31b1dd290052181adfd0018b417b989b4eaeb9c0c4cbb4d03ab2a77",

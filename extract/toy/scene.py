@@ -3,6 +3,9 @@
 Each event but `push` has its reverse in time among the events: `grow` and `shrink` are each other's, `roll`, `jump` and
 `vanish` their own. So a clip of A and then B holds the same frames as one of reversed B and then reversed A: a model
 that ignores time cannot know their order, nor whether it saw `grow` or `shrink`.
+
+Beside the event there are a sign in the sky and a lamp, which may be switched. No caption speaks of them: intention and
+effect do, so that whoever writes these has seen what no caption says.
 """
 
 from __future__ import annotations
@@ -57,21 +60,17 @@ _TEMPLATES = {
         "a {actor} {0} before it {1}",
     ),
 }
+# What no caption says: the sign in the sky tells the intention, how the lamp is left tells the effect.
+SKIES = ("sun", "moon", "cloud")
+LAMPS = ("on", "off")
 _INTENTION = {
-    "roll": ("to go to another place", "to get to another place"),
-    "grow": ("to look big", "to be seen by all"),
-    "shrink": ("to look small", "to be overlooked by all"),
-    "jump": ("to reach something high", "to see from high up"),
-    "push": ("to move the block ahead", "to get the block out of the way"),
-    "vanish": ("to hide", "to play a trick"),
+    "sun": ("to enjoy the sun", "to make use of the day"),
+    "moon": ("to be home before night", "to be seen by no one in the dark"),
+    "cloud": ("to be home before the rain", "to stay out of the rain"),
 }
 _EFFECT = {
-    "roll": ("is in another place", "has gone to another place"),
-    "grow": ("is big now", "takes up more space"),
-    "shrink": ("is small now", "takes up less space"),
-    "jump": ("is back where it was", "lands where it was"),
-    "push": ("the block is ahead", "the block has made way"),
-    "vanish": ("can be seen again", "is seen again"),
+    "on": ("the lamp is on", "it is light now"),
+    "off": ("the lamp is out", "there is no light now"),
 }
 _ATTRIBUTE = {
     "roll": ("restless", "curious"),
@@ -96,6 +95,10 @@ class Scene(TypedDict):
     """Of the actor."""
     events: list[str]
     """One or two of `EVENTS`, in order."""
+    sky: str
+    """One of `SKIES`."""
+    lamp: list[str]
+    """How the lamp is at first and at last, of `LAMPS`."""
     seen: bool
     """False where one of the events is one that train and val never show this actor in."""
 
@@ -123,19 +126,20 @@ def scenes(clips: int, seed: int) -> list[Scene]:
         for i in range(size):
             colour, shape = rng.choice(ACTORS)
             out = held_out(colour, shape)
-            orders = [told for told in permutations(EVENTS, 1 + i % 2) if set(told) != _UNDONE]
-            events = list(rng.choice([told for told in orders if (out not in told) == seen]))
-            drawn.append(Scene(video="", split=split, colour=colour, shape=shape, events=events, seen=seen))
+            orders = [order for order in permutations(EVENTS, 1 + i % 2) if set(order) != _UNDONE]
+            events = list(rng.choice([order for order in orders if (out not in order) == seen]))
+            hidden = {"sky": rng.choice(SKIES), "lamp": [rng.choice(LAMPS), rng.choice(LAMPS)]}
+            told = {"colour": colour, "shape": shape, "events": events}
+            drawn.append(Scene(video="", split=split, **told, **hidden, seen=seen))
     rng.shuffle(drawn)
     return [{**scene, "video": f"clip{i:04d}.mp4"} for i, scene in enumerate(drawn)]
 
 
 def describe(scene: Scene, seed: int) -> list[dict[str, str]]:
-    """Five lines of `captions.jsonl` for a clip: a caption of every template, each with an intention (why it began:
-    of the first event), an effect (how it ended: of the last) and an attribute (of either).
+    """Five lines of `captions.jsonl` for a clip: a caption of every template, each with an intention and an effect,
+    which only the frames tell, and an attribute, which the caption tells, too (of one of its events).
     """
     rng = random.Random(f"words {seed} {scene['video']}")
-    first, last = scene["events"][0], scene["events"][-1]
     lines = []
     for template in _TEMPLATES[len(scene["events"])]:
         verbs = [rng.choice(_VERBS[event]) for event in scene["events"]]
@@ -144,8 +148,8 @@ def describe(scene: Scene, seed: int) -> list[dict[str, str]]:
                 "video": scene["video"],
                 "split": scene["split"],
                 "caption": template.format(*verbs, actor=f"{scene['colour']} {scene['shape']}"),
-                "intention": rng.choice(_INTENTION[first]),
-                "effect": rng.choice(_EFFECT[last]),
+                "intention": rng.choice(_INTENTION[scene["sky"]]),
+                "effect": rng.choice(_EFFECT[scene["lamp"][1]]),
                 "attribute": rng.choice(_ATTRIBUTE[rng.choice(scene["events"])]),
             }
         )
@@ -166,3 +170,13 @@ def judge(caption: str, scene: Scene) -> dict[str, bool]:
     actor = colours == {scene["colour"]} and shapes == {scene["shape"]}
     order = told == list(scene["events"])
     return {"actor": actor, "events": sorted(told) == sorted(scene["events"]), "order": order, "all": actor and order}
+
+
+def judge_aspect(aspect: str, text: str, scene: Scene) -> bool:
+    """Whether an intention, effect or attribute is one that a scene has, word for word."""
+    phrases = {
+        "intention": _INTENTION[scene["sky"]],
+        "effect": _EFFECT[scene["lamp"][1]],
+        "attribute": [phrase for event in scene["events"] for phrase in _ATTRIBUTE[event]],
+    }
+    return " ".join(text.lower().split()) in phrases[aspect]

@@ -1,9 +1,11 @@
 """The demo's own data: short H.264 clips of coloured shapes that act, in the format of "your own videos".
 
-Every clip shows one coloured actor and one grey block, on a plain ground. What happened before or after a frame should
-not show in it: places, sizes, angles and the mirror image are random, movement to the left and growth are as frequent
-as to the right and shrinking (`toyscene` says how far this makes a clip the same backwards), the block is there whether
-it is pushed or not, and clips of one event are as long as those of two, the event at any time.
+Every clip shows one coloured actor and one grey block, on a plain ground; above them, in grey, a sign in the sky (a
+ring, a disc or a flat cloud) and a lamp (bright with a dark rim, or dark), which may be switched halfway. What happened
+before or after a frame should not show in it: places, sizes, angles and the mirror image are random, movement to the
+left and growth are as frequent as to the right and shrinking (`toyscene` says how far this makes a clip the same
+backwards), the block is there whether it is pushed or not, and clips of one event are as long as those of two, the
+event at any time.
 
 What a single frame still gives away: `vanish` while the actor is gone and `jump` while it is above the block, though
 not when. Actor and block are close in nearly every frame of a `push`, else in about half. Who knows *which* two events
@@ -37,7 +39,7 @@ _RGB = {
     "purple": (130, 50, 170),
     "orange": (240, 130, 30),
 }
-_GREY = (110, 110, 115)
+_GREY, _DARK, _BRIGHT = (110, 110, 115), (55, 55, 60), (252, 252, 250)
 
 
 def make(folder: Path, config: Any) -> None:
@@ -81,7 +83,7 @@ def draw(scene: Scene, frames: int, rng: random.Random) -> np.ndarray:
     small = rng.uniform(5, 6)
     large = small * rng.uniform(1.6, 1.7)
     starts_large = "shrink" in scene["events"] or ("grow" not in scene["events"] and rng.random() < 0.5)
-    height, shift = rng.uniform(16, 20), rng.uniform(15, 18)
+    height, shift = rng.uniform(14, 18), rng.uniform(15, 18)
 
     # The block is to the right; x is 0 at its left edge at the start. Sizes change about the actor's edge towards it.
     edge = np.full(frames, -touch if near else -far)
@@ -109,7 +111,7 @@ def draw(scene: Scene, frames: int, rng: random.Random) -> np.ndarray:
     # Anywhere that the whole movement fits in.
     x = edge - radius
     origin = rng.uniform(1 - (x - radius).min(), PIXELS - 1 - (block.max() + _BLOCK[0]))
-    y = rng.uniform(38, 48)
+    y = rng.uniform(40, 49)
     block_y = y + rng.uniform(-1, 1)
 
     picture = np.full((frames, PIXELS, PIXELS, 3), rng.uniform(205, 245))
@@ -117,6 +119,7 @@ def draw(scene: Scene, frames: int, rng: random.Random) -> np.ndarray:
     across = np.abs(grid - (block + origin + _BLOCK[0] / 2)[:, None]) - _BLOCK[0] / 2  # (frames, W)
     down = np.abs(grid - block_y) - _BLOCK[1] / 2  # (H,)
     _paint(picture, np.maximum(across[:, None, :], down[:, None]), np.array(_GREY), 1.0)
+    _paint_above(picture, grid, scene, times > rng.uniform(0.3, 0.7), rng)
     dx = grid[None, None, :] - (x + origin)[:, None, None]
     dy = grid[None, :, None] - (y - lift)[:, None, None]
     colour = np.array(_RGB[scene["colour"]]) * rng.uniform(0.85, 1.05)
@@ -163,6 +166,22 @@ def _distance(shape: str, dx: np.ndarray, dy: np.ndarray, radius: np.ndarray, an
         point = (1 + np.cos(5 * (np.arctan2(dy, dx) - angle))) / 2  # 1 at its five points, 0 between them
         return away - radius * (0.4 + 0.75 * point**2)
     raise ValueError(f"no such shape: {shape!r}")
+
+
+def _paint_above(picture: np.ndarray, grid: np.ndarray, scene: Scene, switched: np.ndarray, rng: random.Random) -> None:
+    """The sign in the sky, and the lamp as it is before and after it is `switched` (frames,)."""
+    (left, right), y = (rng.uniform(7, 25), rng.uniform(39, 57)), rng.uniform(4.5, 5)
+    dx, dy = grid[None, :] - left, grid[:, None] - y
+    away = np.hypot(dx, dy)
+    sign = {"sun": np.abs(away - 3) - 1, "moon": away - 4, "cloud": np.hypot(dx / 2.5, dy) * 1.6 - 4}[scene["sky"]]
+    colour = _GREY if scene["sky"] == "cloud" else _DARK
+    _paint(picture, np.broadcast_to(sign, picture.shape[:3]), np.array(colour), 1.0)
+    box = np.maximum(np.abs(grid[None, :] - right), np.abs(dy))
+    rim, inside = np.abs(box - 3.3) - 0.7, box - 3
+    dark = np.array([state == "off" for state in scene["lamp"]])[switched.astype(int)]
+    _paint(picture, np.broadcast_to(inside, picture.shape[:3]), np.array(_BRIGHT), 1.0)
+    _paint(picture, np.broadcast_to(inside, picture.shape[:3]), np.array(_DARK), dark[:, None, None, None])
+    _paint(picture, np.broadcast_to(rim, picture.shape[:3]), np.array(_DARK), 1.0)
 
 
 def _paint(picture: np.ndarray, distance: np.ndarray, colour: np.ndarray, opacity: np.ndarray | float) -> None:

@@ -12,8 +12,13 @@ PARTS = ("actor", "events", "order", "all")  # of what a caption of the demo tel
 def score_rows(scores: Mapping) -> list[tuple[str, Mapping[str, float]]]:
     """Rows of scores with their labels: the model's, their interval, the aspects', the controls'."""
     low, high = ({metric: of[end] for metric, of in scores["interval"].items()} for end in (0, 1))
-    aspects = [(f"{aspect} ({of['videos']} videos)", of) for aspect, of in scores["aspects"].items()]
+    aspects = [(f"{aspect} ({of['videos']} videos{_right(of)})", of) for aspect, of in scores["aspects"].items()]
     return [("model", scores), ("  from", low), ("  to", high), *aspects, *scores["controls"].items()]
+
+
+def _right(aspect: Mapping[str, float]) -> str:
+    """Of the demo, whose truth is known."""
+    return f", {aspect['right']:.0%} right" if "right" in aspect else ""
 
 
 def told_rows(scores: Mapping) -> list[tuple[str, Mapping]]:

@@ -1,10 +1,10 @@
-"""What captions tell right of the demo's clips, whose scenes are known."""
+"""What captions and aspects tell right of the demo's clips, whose scenes are known."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from videocap.extract.toy.scene import Scene, judge
+from videocap.extract.toy.scene import Scene, judge, judge_aspect
 
 
 def told_right(captions: Mapping[str, str], scenes: Mapping[str, Scene]) -> dict[str, dict[str, float]]:
@@ -16,3 +16,8 @@ def told_right(captions: Mapping[str, str], scenes: Mapping[str, Scene]) -> dict
             right = {part: sum(clip[part] for clip in judged) / len(judged) for part in judged[0]}
             shares[half] = {"clips": len(judged), **right}
     return shares
+
+
+def aspect_right(aspect: str, texts: Mapping[str, str], scenes: Mapping[str, Scene]) -> float:
+    """The share of an aspect's texts that their clips' scenes have."""
+    return sum(judge_aspect(aspect, text, scenes[name]) for name, text in texts.items()) / len(texts)

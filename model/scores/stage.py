@@ -12,7 +12,7 @@ from videocap.extract.json_files import dump_json, load_json
 from videocap.model.config import ASPECTS
 from videocap.model.scores.baselines import from_templates
 from videocap.model.scores.bootstrap import intervals, resampled
-from videocap.model.scores.demo import told_right
+from videocap.model.scores.demo import aspect_right, told_right
 from videocap.model.scores.meteor import Meteor
 from videocap.model.scores.metrics import Scores, score
 from videocap.model.scores.quality import quality
@@ -91,6 +91,8 @@ def make(
         for aspect, scores in found.items()
         if aspect != "caption"
     }
+    for aspect, of in aspects.items() if truth else ():
+        of["right"] = aspect_right(aspect, texts_of(rows, aspect), truth)
     dump_json(folder / "scores.json", whole | {"aspects": aspects, "controls": controls})
     dump_json(folder / "video_scores.json", {kind: scores.videos for kind, scores in found.items()})
 

@@ -1,11 +1,32 @@
 """Scenes of the toy world, and captions of which some are right."""
 
 SCENES = {
-    "a": {"colour": "red", "shape": "ball", "events": ["jump"], "seen": True},
-    "b": {"colour": "red", "shape": "ring", "events": ["jump", "roll"], "seen": True},
-    "c": {"colour": "blue", "shape": "ball", "events": ["roll", "jump"], "seen": True},
-    "d": {"colour": "blue", "shape": "star", "events": ["grow"], "seen": True},
-    "e": {"colour": "blue", "shape": "star", "events": ["push", "grow"], "seen": False},
+    "a": {"colour": "red", "shape": "ball", "events": ["jump"], "sky": "sun", "lamp": ["on", "off"], "seen": True},
+    "b": {
+        "colour": "red",
+        "shape": "ring",
+        "events": ["jump", "roll"],
+        "sky": "moon",
+        "lamp": ["on", "on"],
+        "seen": True,
+    },
+    "c": {
+        "colour": "blue",
+        "shape": "ball",
+        "events": ["roll", "jump"],
+        "sky": "cloud",
+        "lamp": ["off", "on"],
+        "seen": True,
+    },
+    "d": {"colour": "blue", "shape": "star", "events": ["grow"], "sky": "sun", "lamp": ["off", "off"], "seen": True},
+    "e": {
+        "colour": "blue",
+        "shape": "star",
+        "events": ["push", "grow"],
+        "sky": "moon",
+        "lamp": ["on", "off"],
+        "seen": False,
+    },
 }
 
 

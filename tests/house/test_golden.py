@@ -1,7 +1,7 @@
 """The output of each stage whose code is in no key, held against golden values for its hand-raised version.
 
 If one of these tests fails and the new output is right: raise the stage's `version` in tasks.py, so that nobody
-mixes old and new results, and write the new values by `python tests/house/test_golden.py`.
+mixes old and new results, and write the new values by `PYTHONPATH=tests/helpers python tests/house/test_golden.py`.
 """
 
 import hashlib
@@ -134,7 +134,7 @@ def test_every_stage_whose_code_is_in_no_key_has_golden_values():
 def test_output_stays_while_the_version_stays(stage, data):
     golden = json.loads(GOLDEN.read_text())[stage]
     assert golden["version"] == getattr(tasks, stage).version, (
-        "write new golden values: python tests/house/test_golden.py"
+        "write new golden values: PYTHONPATH=tests/helpers python tests/house/test_golden.py"
     )
     found = outputs(data)[stage]
     assert [value for value in found if isinstance(value, str)] == [v for v in golden["output"] if isinstance(v, str)]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from videocap.extract.toy.scene import COLOURS, EVENTS, SHAPES, describe, judge, scenes
+from videocap.extract.toy.scene import COLOURS, EVENTS, LAMPS, SHAPES, SKIES, describe, judge, judge_aspect, scenes
 
 
 def test_every_wording_of_every_scene_is_judged_right_by_its_own_scene_only():
@@ -30,6 +30,24 @@ def test_judge_tells_what_is_wrong():
     assert wrong("a red ball jumps and then jumps") == ["events", "order", "all"]
     assert wrong("a red ball jumps and then shrinks") == ["events", "order", "all"]
     assert wrong("") == ["actor", "events", "order", "all"]
+
+
+def test_intention_and_effect_are_what_no_caption_says():
+    drawn = scenes(600, seed=0)
+    lines = [(scene, line) for scene in drawn for line in describe(scene, seed=0)]
+    for scene, line in lines:
+        assert all(judge_aspect(aspect, line[aspect], scene) for aspect in ("intention", "effect", "attribute"))
+        for aspect, wrong in (
+            ("intention", {"sky": SKIES}),
+            ("effect", {"lamp": [[a, b] for a in LAMPS for b in LAMPS]}),
+        ):
+            ((field, values),) = wrong.items()
+            right = [judge_aspect(aspect, line[aspect], {**scene, field: value}) for value in values]
+            assert sum(right) * (3 if aspect == "intention" else 2) == len(values)
+    for event in EVENTS:  # whatever happens, each sky and each lamp is about as frequent
+        some = [scene for scene in drawn if event in scene["events"]]
+        assert all(abs(sum(s["sky"] == sky for s in some) / len(some) - 1 / 3) < 0.12 for sky in SKIES)
+        assert abs(sum(s["lamp"][1] == "on" for s in some) / len(some) - 1 / 2) < 0.12
 
 
 def test_half_of_test_shows_actors_in_events_that_train_and_val_never_show():
