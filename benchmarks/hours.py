@@ -3,10 +3,9 @@
     python benchmarks/hours.py [--rounds 3] [CLIP …]
     python benchmarks/hours.py --videos 4 --steps 1 --frames 1 --texts 8 --captioned 1 --rounds 1    # to see it work
 
-Each rate is a median of rounds of what the pipeline itself calls, at default sizes; weights are random, which takes as
-long. The clips are MSR-VTT's by default, the captions made up, of 9 words. Training is told at its longest, 50 epochs
-each with a validation; early stopping ends it sooner. Not in it: downloads, hashing the videos once, and scoring (a
-minute or two).
+Each rate is a median of rounds of what the pipeline itself calls; weights are random, which takes as long. The clips
+are MSR-VTT's by default, captions to embed made up, of 9 words. Training is as configs/msrvtt.toml has it, each epoch
+with a validation. Not in it: downloads, hashing the videos once, and scoring (a minute or two).
 """
 
 from __future__ import annotations
@@ -16,12 +15,11 @@ import random
 import tempfile
 from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 
 import generation
 import numpy as np
+import recipe
 import torch
-import training
 from encoders import random_clip
 from frames import CLIPS, COUNT, in_a_shard
 from stores import medians
@@ -29,26 +27,13 @@ from stores import medians
 from videocap.extract.encoders import load
 from videocap.model.captions.search import search
 from videocap.model.config import (
-    AspectsConfig,
-    DecoderConfig,
-    FusionConfig,
     GenerateConfig,
-    TrainConfig,
-    Vis2TextConfig,
 )
 from videocap.model.training.trainer import Trainer
 
+RECIPE = Path(__file__).parents[1] / "configs" / "msrvtt.toml"
 VIDEOS, TRAINED, VALIDATED, TESTED, CAPTIONS = 10_000, 6_513, 497, 2_990, 130_260  # captions of the training split
 WORDS = "a man woman dog is are talking playing cooking singing about in on the car kitchen guitar song".split()
-
-
-def trainer(table: training.TrainingData, words: int, aspects: tuple[str, ...]) -> Trainer:
-    """A captioner of default sizes in training, where the pipeline would train it."""
-    sections = SimpleNamespace(
-        fusion=FusionConfig(), vis2text=Vis2TextConfig(), aspects=AspectsConfig(use=aspects), decoder=DecoderConfig()
-    )
-    sections.train = TrainConfig()
-    return Trainer(sections, table, words)
 
 
 @torch.inference_mode()
@@ -73,14 +58,15 @@ def main() -> None:
         torch.save(random_clip().half().state_dict(), Path(folder, "clip.pt"))
         clip = load.load(Path(folder, "clip.pt"))
     frames = np.random.default_rng(0).integers(0, 256, (options.frames, 224, 224, 3), np.uint8)
-    table, words = training.data(options.videos)
     texts = [" ".join(random.Random(number).choices(WORDS, k=9)) for number in range(options.texts)]
-    trainers = {"": trainer(table, words, ()), " with aspects": trainer(table, words, training.ASPECTS)}
+    kinds = {"": False, " with aspects": True}
+    trainers = {name: recipe.trainer(RECIPE, options.videos, aspects) for name, aspects in kinds.items()}
     captioner = generation.captioner().to(trainers[""].device.device)
     features = torch.randn(options.captioned, COUNT, 512, device=trainers[""].device.device)
 
     def train(one: Trainer) -> None:
-        for batch in islice(one.data.epoch(1, seed=0, batch_size=one.options.batch_size, epoch="video"), options.steps):
+        one.model.train()
+        for batch in islice(recipe.batches(one), options.steps):
             one._step(batch)
 
     works = {
@@ -91,12 +77,13 @@ def main() -> None:
         **{f"training{name}": (lambda one=one: train(one)) for name, one in trainers.items()},
     }
     seconds = medians(works, options.rounds)
-    steps = -(-TRAINED // TrainConfig().batch_size) * TrainConfig().epochs
+    told = next(iter(trainers.values())).options
+    steps = -(-CAPTIONS // told.batch_size) * told.epochs
     counts = {
         "decoding": ("videos", len(options.clips), VIDEOS),
         "embedding frames": ("frames", len(frames), VIDEOS * COUNT),
         "embedding captions": ("captions", len(texts), CAPTIONS),
-        "writing captions": ("videos", len(features), TESTED + VALIDATED * TrainConfig().epochs),
+        "writing captions": ("videos", len(features), TESTED + VALIDATED * told.epochs),
         **{f"training{name}": ("steps", options.steps, steps) for name in trainers},
     }
     print(f"encoder on {clip.where}, training on {trainers[''].device}; {torch.get_num_threads()} threads")

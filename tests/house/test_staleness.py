@@ -8,8 +8,9 @@ from runs import FOLDER, TINY, foretold, luigi, status
 
 from videocap import tasks
 from videocap.extract.shards.exchange import write_shard
+from videocap.model.config import MODEL_FILES
 from videocap.pipeline.artifacts.results import Artifacts
-from videocap.pipeline.config import fields, load
+from videocap.pipeline.config import ConfigError, fields, load
 from videocap.pipeline.stages.experiment import Experiment
 from videocap.pipeline.stages.stage import Stage
 from videocap.pipeline.stores import imported
@@ -111,6 +112,7 @@ TABLE = {
     "train.seed": ("1", TRAIN),
     "train.device": ('"cuda"', NONE),
     "train.precision": ('"fp32"', NONE),
+    "generate.models": ('["earlier"]', CAPTION - {"CaptionOneFrame", "CaptionShuffledFrames"}),
     "generate.beam": ("1", CAPTION),
     "generate.length_penalty": ("0.0", CAPTION),
     "generate.no_repeat_ngram": ("3", CAPTION),
@@ -181,6 +183,11 @@ def test_a_changed_field_makes_stale_what_the_table_says(field, folder, monkeypa
             imported.publish(
                 imported.foreign_store(Artifacts(folder / "artifacts"), name), rows, write_shard, 128, "c3d"
             )
+    if field == "generate.models":
+        run = folder / "artifacts" / "runs" / "earlier"
+        run.mkdir(parents=True)
+        for name in MODEL_FILES:
+            (run / name).write_text("a model")
     if field == "data.videos":
         (folder / "moved").symlink_to("videos")
     if field == "encoder.weights":
@@ -221,6 +228,29 @@ def test_one_byte_of_what_comes_from_outside_counts(folder, file):
     assert before["Train"] != after["Train"]
     (folder / file).write_text(content)
     assert recipes(folder, FOLDER) == before, "mtimes don't matter"
+
+
+def test_the_models_of_other_runs_count_by_their_content_and_must_be_there(folder):
+    base = DEMO + '\n[generate]\nmodels = ["earlier"]\n'
+    with pytest.raises(ConfigError, match=r"runs/earlier has no model\.safetensors, .*: run it to its end"):
+        recipes(folder, base)
+    run = folder / "artifacts" / "runs" / "earlier"
+    run.mkdir(parents=True)
+    for name in MODEL_FILES:
+        (run / name).write_text("a model")
+    before = recipes(folder, base)
+    (folder / "copied").symlink_to(run)
+    assert recipes(folder, base.replace("earlier", "copied")) == before, "a folder in place of a name"
+    (run / "model.safetensors").write_text("other weights")
+    after = recipes(folder, base)
+    assert {stage for stage in before if before[stage] != after[stage]} == {"Caption", *SCORE}
+
+
+def test_without_distillation_no_caption_is_embedded_and_no_text_encoder_asked_for(folder):
+    stages = recipes(folder, DEMO, "train.distill_weight=0")
+    assert not {"CaptionFeatures", "EmbedCaptionsShard"} & stages.keys()
+    assert {"CaptionFeatures", "EmbedCaptionsShard"} <= recipes(folder, DEMO).keys()
+    assert recipes(folder, DEMO, "train.distill_weight=0 text_encoder.weights='RN50'") == stages
 
 
 @pytest.mark.parametrize(

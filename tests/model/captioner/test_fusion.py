@@ -45,6 +45,16 @@ def test_a_control_is_shown_the_same_alone_and_in_a_padded_batch(which):
             assert length < 2 or not torch.equal(alone[0], frames[index, :length])
 
 
+def test_a_blind_captioner_sees_nothing_of_any_video():
+    model = make(fusion={"frames": "none"})
+    model.standardise(torch.randn(D_IN), torch.rand(D_IN) + 1)
+    mask = torch.arange(7) < torch.tensor([7, 3])[:, None]
+    one, two = (model.encode(torch.randn(2, 7, D_IN), mask) for _ in range(2))
+    assert torch.equal(one.values["caption"], two.values["caption"])
+    torch.testing.assert_close(one.values["caption"][0], one.values["caption"][1])
+    assert one.frames.tolist() == [[True], [True]]
+
+
 def test_in_training_a_control_draws_any_frame_or_any_order_anew():
     torch.manual_seed(0)
     frames, mask = torch.arange(6.0).view(1, 6, 1), torch.tensor([[True] * 4 + [False] * 2])

@@ -89,6 +89,19 @@ def test_the_legend_lies_beside_the_lines():
     assert len({line.attrib["stroke"] for line in parts(svg, "polyline")}) == len(names)
 
 
+def test_who_pulls_has_a_panel_of_its_own_and_self_critical_losses_are_left_out():
+    rows = [{"epoch": n, "loss": 3.0, "pull_caption": 0.5, "pull_distill": 4.0, "val_cider": 0.1} for n in (1, 2)]
+    rows += [{"epoch": 3, "loss": -900.0, "reward": 0.8, "val_cider": 0.2}]
+    drawn = curves.picture(rows)
+    assert drawn.count("gradients in the fusion") == 1
+    assert ">distill</text>" in drawn
+    assert "pull_" not in drawn
+    assert ">reward</text>" not in drawn
+    loss = drawn.split("mean losses")[0]
+    assert loss.count("polyline") == 1
+    assert "gradients" not in curves.picture([{"epoch": 1, "loss": 3.0, "pull_caption": 0.5}]), "one part has no rival"
+
+
 @pytest.mark.parametrize("ground", ["#ffffff", "#121212"])
 def test_every_colour_shows_on_a_light_and_a_dark_ground(ground):
     def luminance(colour):

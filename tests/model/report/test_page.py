@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from reports import COUNTS, report
 
+from videocap.model.config import METRICS
 from videocap.model.report import page
 
 
@@ -42,6 +43,25 @@ def test_the_papers_figures_are_marked_as_the_papers(results):
     assert "<td>model</td> <td>0.500</td>" in ours
     assert "<td>the paper: Clip4VideoCap</td> <td>0.622</td><td>0.315</td><td>0.658</td><td>0.753</td>" in theirs
     assert "of the 2,990 test videos of MSR-VTT; the scores above them are of other videos" in theirs
+
+
+def test_a_model_that_is_not_ahead_is_said_to_be_so_in_front(tmp_path, inputs):
+    scores = json.loads(inputs["scores"].read_text())
+    row = dict.fromkeys(METRICS, 0.4)
+    scores["controls"] = {
+        "nearest training videos": row | {"ahead": [-0.02, 0.3]},
+        "blind": row | {"ahead": [0.1, 0.2]},
+    }
+    scores["quality"] |= {"distinct": 0.25, "copied": 0.5, "repeated": [["a <man> talks", 0.4]]}
+    inputs["scores"].write_text(json.dumps(scores))
+    text = " ".join((report(tmp_path / "bad", inputs) / "report.html").read_text().split())
+    front = text.partition("<table>")[0]
+    assert (
+        "The model is not ahead of: nearest training videos (CIDEr 0.400; the difference lies between -0.020" in front
+    )
+    assert "not ahead of: blind" not in front
+    assert "Captions: 25% distinct, 3 of 9 known words used, 50% copied from training" in front
+    assert "40% of the videos have the same caption: &#39;a &lt;man&gt; talks&#39;" in front
 
 
 def test_captions_are_text_not_markup(results):

@@ -23,6 +23,7 @@ from videocap.model.training.checkpoints import load_checkpoint
 from videocap.model.training.optimizer import learning_rate, make_optimizer
 from videocap.model.training.train import train
 from videocap.model.training.trainer import Trainer, TrainingDiverged
+from videocap.model.vocabulary import EOS, SOS, UNK
 
 
 def write(out: Path, given_features, of, beam=1) -> list[dict[str, str]]:
@@ -104,7 +105,7 @@ def test_the_best_epoch_is_kept_and_a_cosine_runs_to_its_end(tmp_path):
         seen.append(captions)
         return scores[len(seen) - 1]
 
-    settings = config(lr=1e-2, epochs=8, patience=3)
+    settings = config(lr=4e-2, epochs=8, patience=3)
     out = run(tmp_path, settings, of, val, validate)
     assert len(seen) == 8, "patience would have ended it at 6, while the rate is still high"
     assert {entry["video_id"]: entry["caption"] for entry in write(out, val[0], of)} == seen[2]
@@ -189,6 +190,71 @@ def test_the_last_steps_tell_an_explosion_and_one_bad_step_is_none(monkeypatch):
     assert steps_until_it_breaks_off([1.0] * 50 + [30.0] + [1.0] * 49) == 100
     assert steps_until_it_breaks_off([1.0] * 80 + [10.0] * 20) == 84, "the fifth bad step makes 15 + 50 > 3 * 20"
     assert steps_until_it_breaks_off([1.0] * 80 + [float("nan")] * 20) == 80
+
+
+# What else it keeps an eye on
+
+
+def test_who_pulls_is_the_norm_of_each_weighted_gradient_in_the_shared_trunk():
+    of = videos(8)
+    settings = config(("effect",), batch_size=3, distill_weight=2.0, aspect_weights=(1.0, 0.5, 1.0))
+    trainer = Trainer(settings, training_data(of, ("effect",)), len(vocabulary(of)))
+    found = trainer.pulls()
+    assert found == trainer.pulls(), "it draws nothing"
+    batches = list(trainer.data.epoch(0, seed=0, batch_size=3, epoch=settings.train.epoch))
+    assert len(batches) <= 4 * 2
+    for part, weight in {"caption": 1.0, "distill": 2.0, "effect": 0.5}.items():
+        trainer.model.zero_grad()
+        for batch in batches[:4]:
+            (weight * trainer.model(batch, settings.train.label_smoothing)[part] / len(batches[:4])).backward()
+        gradients = [p.grad.flatten() for p in trainer.model.fusion.parameters() if p.grad is not None]
+        assert found[f"pull_{part}"] == pytest.approx(torch.cat(gradients).norm().item(), rel=1e-4)
+
+
+def test_the_running_mean_of_the_weights_is_what_is_validated_and_kept(tmp_path):
+    of, seen = videos(8), []
+    val = (features(8), [video.id for video in of])
+    out = run(
+        tmp_path, config(epochs=2, ema=0.9, lr=1e-2), of, val, lambda captions: seen.append(captions) or len(seen)
+    )
+    assert {entry["video_id"]: entry["caption"] for entry in write(out, val[0], of)} == seen[1]
+    newest = load_checkpoint(tmp_path / "scratch")["trainer"]
+    names = [name for name, _ in Trainer(config(), training_data(of), len(vocabulary(of))).model.named_parameters()]
+    kept = load_file(out / "model.safetensors")
+    for name, mean in zip(names, newest["mean"], strict=True):
+        assert torch.equal(kept[name], mean)
+    assert any(not torch.equal(kept[name], newest["model"][name]) for name in names)
+
+    trainer = Trainer(config(ema=0.5), training_data(of), len(vocabulary(of)))
+    steps = []
+    for _ in trainer.epoch(1):
+        steps.append(trainer.model.bias.detach().clone())
+    mean = steps[0]
+    for number, weights in enumerate(steps, 1):
+        decay = min(0.5, (1 + number) / (10 + number))
+        mean = decay * mean + (1 - decay) * weights
+    torch.testing.assert_close(dict(zip(names, trainer.mean, strict=True))["bias"], mean)
+    own = trainer.model.bias.detach().clone()
+    with trainer.averaged():
+        torch.testing.assert_close(trainer.model.bias.detach(), mean)
+    assert torch.equal(trainer.model.bias, own)
+
+
+def test_words_that_are_dropped_are_read_as_unknown_and_still_to_be_written(monkeypatch):
+    of = videos(8)
+    trainer = Trainer(config((), word_dropout=0.5, batch_size=8), training_data(of, ()), len(vocabulary(of)))
+    batch, seen = next(trainer._batches(1)), []
+    monkeypatch.setattr(trainer.model, "forward", lambda batch, smoothing: seen.append(batch) or {})
+    torch.manual_seed(0)
+    trainer._parts(batch)
+    changed = seen[0].read != batch.tokens
+    assert torch.equal(seen[0].tokens, batch.tokens)
+    assert set(seen[0].read[changed].tolist()) == {UNK}
+    assert 0.3 < changed[batch.tokens > EOS].float().mean() < 0.7
+    assert not changed[batch.tokens == SOS].any()
+    trainer.model.eval()
+    trainer._parts(batch)
+    assert seen[1].read is None
 
 
 # Kills
