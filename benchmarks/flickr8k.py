@@ -16,6 +16,7 @@ import csv
 import json
 import math
 import tomllib
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, stdev
@@ -203,6 +204,7 @@ def once(folder: Path, make: Callable[[Path], None]) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
+    warnings.filterwarnings("ignore", message="enable_nested_tensor")  # torch's, of its own layers
     parser.add_argument("--config", type=Path, default=ROOT / "configs" / "flickr8k.toml")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int)

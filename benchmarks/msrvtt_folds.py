@@ -1,6 +1,6 @@
 """What time adds on real video: MSR-VTT's first 1,000 videos by five folds, our model beside its controls, and Table 4.
 
-    python benchmarks/msrvtt_folds.py OUT [--part controls|table4] [--config configs/msrvtt1000.toml] [--folds 5]
+    python benchmarks/msrvtt_folds.py OUT [--part controls|table4] [--config benchmarks/msrvtt_folds.toml] [--folds 5]
 
 Features are those of `shared/data/real/msrvtt` (50 frames in order of time, VGG16 squeezed to 128 numbers), captions
 the official ones. Every video is tested once: fold k trains with seed k on 700 videos, chooses its epoch on 100 others,
@@ -99,7 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--part", choices=("controls", "table4"), default="controls")
-    parser.add_argument("--config", type=Path, default=ROOT / "configs" / "msrvtt1000.toml")
+    parser.add_argument("--config", type=Path, default=Path(__file__).with_suffix(".toml"))
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument(
         "--only", type=int, nargs="*", help="numbers of the folds to run, for the rest of two processes"
