@@ -1,12 +1,15 @@
 """Validation scores on Flickr8k: a stock Transformer, our captioner, and captions of the nearest images, three seeds.
 
-    python benchmarks/flickr8k.py OUT [--seeds 3] [--epochs N] [--beam 3] [--precision bf16]
+    python benchmarks/flickr8k.py OUT [--config configs/flickr8k.toml] [--seeds 3] [--precision bf16]
+        [--sides stock ours] [--write test.json [--ensemble]]
 
 On the features of `shared/data/real/flickr8k` (8,000 images, 17 rows each, EfficientNet-Lite0), the official split. All
 sides train on the same captions, as many of them, and are chosen by greedy CIDEr on the validation images, epoch by
 epoch; all are then written with the same beam. The stock side is torch's `nn.Transformer` with learned positions, one
-encoder layer and two decoder layers of our width, by AdamW with a cosine: no part of ours but the beam search. Ours is
-as configs/flickr8k.toml has it. What is trained lies in OUT, and is not trained again: a killed run goes on.
+encoder layer and two decoder layers of width 256, by AdamW with a cosine: no part of ours but the beam search. Ours is
+as its config has it. What is trained lies in OUT, and is not trained again: a killed run goes on. `--write` puts
+captions of the test images into a file that `videocap score` reads: of the seed with the best validation CIDEr, or of
+all seeds together.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import json
 import math
 import tomllib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from types import SimpleNamespace
@@ -30,7 +33,7 @@ from tqdm import tqdm
 
 from videocap.extract.corpus.table import Video
 from videocap.extract.shards.shard import Features
-from videocap.model.captioner import saved
+from videocap.model.captions import ensemble
 from videocap.model.captions.search import caption, search
 from videocap.model.config import SECTIONS
 from videocap.model.scores.cider import CiderScorer
@@ -179,23 +182,31 @@ def train_ours(data: Flickr8k, words: Vocabulary, out: Path, settings: SimpleNam
     )
 
 
-def write_ours(data: Flickr8k, split: str, folder: Path, beam: int, settings: SimpleNamespace) -> dict[str, str]:
-    model, words = saved.load(folder)
+def write_ours(
+    data: Flickr8k, split: str, folders: Sequence[Path], beam: int, settings: SimpleNamespace
+) -> dict[str, str]:
+    """Captions of a split by the captioner of a folder, or of several together."""
+    model, words = ensemble.load(folders[0], folders[1:], "cpu")
     options = {"beam": beam, "length_penalty": settings.generate.length_penalty, "batch_size": 100, "device": "cpu"}
     rows = caption(model, words, data.features(split), list(data.captions[split]), **options)
     return {row["video_id"]: row["caption"] for row in rows}
 
 
-def neighbours(data: Flickr8k) -> dict[str, str]:
-    known, wanted = (video_means(data.features(split)) for split in ("train", "val"))
-    near = nearest(known, wanted, list(data.captions["train"]), list(data.captions["val"]))
-    return dict(zip(data.captions["val"], most_agreed(list(data.captions["train"].values()), near), strict=True))
+def neighbours(data: Flickr8k, split: str) -> dict[str, str]:
+    """Captions of the training images that look most like those of a split."""
+    known, wanted = (video_means(data.features(part)) for part in ("train", split))
+    near = nearest(known, wanted, list(data.captions["train"]), list(data.captions[split]))
+    return dict(zip(data.captions[split], most_agreed(list(data.captions["train"].values()), near), strict=True))
 
 
-def once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """The folder of a training, which is made unless it is done."""
+def once(folder: Path, settings: object, make: Callable[[Path], None]) -> Path:
+    """The folder of a training, which is made unless it is done; raises SystemExit if it is one of other settings."""
+    told, file = f"{settings}\n", folder / "settings.txt"
+    if file.exists() and file.read_text() != told:
+        raise SystemExit(f"{folder}: is a training with other settings, see {file.name}: name another folder")
     if not (folder / "done").exists():
         folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(told)
         make(folder)
         (folder / "done").touch()
     return folder
@@ -211,16 +222,20 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="of each split")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--sides", nargs="+", choices=("stock", "ours"), default=("stock", "ours"))
+    parser.add_argument("--write", type=Path, help="captions of the test images, by our captioner")
+    parser.add_argument("--ensemble", action="store_true", help="all seeds write them together")
     chosen = parser.parse_args()
     data = Flickr8k(DATA, chosen.images)
     settings = config(chosen.config)
     epochs, beam = chosen.epochs or settings.train.epochs, settings.generate.beam
     words = build((text for of in data.captions["train"].values() for text in of), settings.vocabulary.min_count)
     found: dict[str, list[dict[str, str]]] = {f"{side}, beam {size}": [] for side in chosen.sides for size in (1, beam)}
+    folders: list[Path] = []
     for seed in range(chosen.seeds):
         if "stock" in chosen.sides:
             make = lambda out: train_stock(data, words, out, epochs, seed, chosen.precision)  # noqa: B023, E731
-            kept = torch.load(once(chosen.out / f"stock-{seed}", make) / "best.pt", weights_only=True)
+            folder = once(chosen.out / f"stock-{seed}", (epochs, chosen.precision, chosen.images), make)
+            kept = torch.load(folder / "best.pt", weights_only=True)
             model = Stock(data.rows["val"].shape[2], len(words), 30)
             model.load_state_dict(kept["model"])
             rows = (torch.from_numpy(data.rows["val"]).float() - kept["centre"]) / kept["spread"]
@@ -228,17 +243,27 @@ def main() -> None:
                 found[f"stock, beam {size}"].append(write_stock(model, rows, list(data.captions["val"]), words, size))
         if "ours" in chosen.sides:
             of_seed = config(chosen.config, seed=seed, epochs=epochs, precision=chosen.precision)
-            folder = once(chosen.out / f"ours-{seed}", lambda out: train_ours(data, words, out, of_seed))  # noqa: B023
+            made = lambda out: train_ours(data, words, out, of_seed)  # noqa: B023, E731
+            folders.append(once(chosen.out / f"ours-{seed}", (vars(of_seed), chosen.images), made))
             for size in (1, beam):
-                found[f"ours, beam {size}"].append(write_ours(data, "val", folder, size, of_seed))
-    found["nearest images"] = [neighbours(data)]
+                found[f"ours, beam {size}"].append(write_ours(data, "val", folders[-1:], size, settings))
+    if len(folders) > 1:
+        found[f"ours together, beam {beam}"] = [write_ours(data, "val", folders, beam, settings)]
+    found["nearest images"] = [neighbours(data, "val")]
     print(f"{len(data.captions['val'])} validation images, {epochs} epochs, {chosen.precision}; mean ± sd of the seeds")
     print(f"{'':<18}" + "".join(f"{metric:>16}" for metric in SHOWN))
+    best = (-1.0, 0)
     for side, captions in found.items():
         scores = [score(of, data.captions["val"]).corpus for of in captions]
+        if side == f"ours, beam {beam}":
+            best = max((row["CIDEr"], seed) for seed, row in enumerate(scores))
         cells = [[row[metric] for row in scores] for metric in SHOWN]
         shown = [f"{mean(of):.3f} ± {stdev(of) if len(of) > 1 else 0:.3f}" for of in cells]
         print(f"{side:<18}" + "".join(f"{cell:>16}" for cell in shown), flush=True)
+    if chosen.write and folders:
+        writers = folders if chosen.ensemble else folders[best[1] : best[1] + 1]
+        written = write_ours(data, "test", writers, beam, settings)
+        chosen.write.write_text(json.dumps([{"video_id": n, "caption": text} for n, text in written.items()], indent=0))
 
 
 if __name__ == "__main__":

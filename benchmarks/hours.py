@@ -78,7 +78,8 @@ def main() -> None:
     }
     seconds = medians(works, options.rounds)
     told = next(iter(trainers.values())).options
-    steps = -(-CAPTIONS // told.batch_size) * told.epochs
+    per_epoch = TRAINED if told.epoch == "video" else CAPTIONS
+    steps = -(-per_epoch // told.batch_size) * told.epochs
     counts = {
         "decoding": ("videos", len(options.clips), VIDEOS),
         "embedding frames": ("frames", len(frames), VIDEOS * COUNT),

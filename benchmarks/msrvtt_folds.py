@@ -22,13 +22,12 @@ from types import SimpleNamespace
 
 import h5py
 import numpy as np
-from flickr8k import SHOWN, config, once, train_ours, write_ours
+from flickr8k import SHOWN, config, neighbours, once, train_ours, write_ours
 
 from videocap.extract.shards.shard import Features
 from videocap.model.report.curves import read
 from videocap.model.scores.bootstrap import intervals, resampled
 from videocap.model.scores.metrics import Scores, score
-from videocap.model.scores.neighbours import most_agreed, nearest, video_means
 from videocap.model.vocabulary import build
 
 ROOT = Path(__file__).parents[1]
@@ -76,7 +75,8 @@ def data(videos: int) -> tuple[dict[str, list[str]], dict[str, np.ndarray]]:
 
 def trained(fold: Fold, out: Path, settings: SimpleNamespace) -> Path:
     words = build((text for of in fold.captions["train"].values() for text in of), settings.vocabulary.min_count)
-    return once(out, lambda folder: train_ours(fold, words, folder, settings))
+    told = (vars(settings), len(fold.captions["train"]))
+    return once(out, told, lambda folder: train_ours(fold, words, folder, settings))
 
 
 def best_cider(folder: Path) -> float:
@@ -121,7 +121,7 @@ def main() -> None:
 
     def written(name: str, number: int, settings: SimpleNamespace) -> dict[str, str]:
         folder = trained(folds[number], chosen.out / f"{name.replace(' ', '-').replace(',', '')}-{number}", settings)
-        return write_ours(folds[number], "test", folder, settings.generate.beam, settings)
+        return write_ours(folds[number], "test", [folder], settings.generate.beam, settings)
 
     def whole(of: list[dict[str, str]]) -> Scores | None:
         """Scores of the captions of all folds, if all are there."""
@@ -136,24 +136,15 @@ def main() -> None:
             if scores:
                 show(name, scores, model)
                 model = model or scores
-        near = []
-        for fold in folds:
-            known, wanted = (video_means(fold.features(part)) for part in ("train", "test"))
-            places = nearest(known, wanted, list(fold.captions["train"]), list(fold.captions["test"]))
-            near.append(
-                dict(
-                    zip(fold.captions["test"], most_agreed(list(fold.captions["train"].values()), places), strict=True)
-                )
-            )
-        show("nearest videos", whole(near), model)
+        show("nearest videos", whole([neighbours(fold, "test") for fold in folds]), model)
         return
     for name, (block, scales) in ROWS.items():
         found = {}
         for lr in chosen.rates:
-            of = [number for number in numbers if number < chosen.choose]
+            of = range(min(chosen.choose, chosen.folds))  # whichever folds are to run: all choose alike
             runs = [(number, of_fold(number, lr, block=block, scales=scales)) for number in of]
             folders = [trained(folds[n], chosen.out / f"{block}-{scales}-{lr:g}-{n}", settings) for n, settings in runs]
-            found[lr] = mean(map(best_cider, folders)) if folders else 0.0
+            found[lr] = mean(map(best_cider, folders))
         best = max(found, key=found.get)
         parts = [
             written(f"{block}-{scales}-{best:g}", n, of_fold(n, best, block=block, scales=scales)) for n in numbers

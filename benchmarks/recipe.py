@@ -94,6 +94,8 @@ def main() -> None:
     )
     print(f"{captions / seconds:.0f} captions/s, {chosen.steps / seconds:.2f} steps/s")
     print(f"most memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
+    if torch.cuda.is_available():
+        print(f"of the GPU {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
     print(f"{options.epochs} epochs of {one.steps:,} steps: {steps * seconds / chosen.steps / 3600:.1f} hours")
 
 

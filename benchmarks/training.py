@@ -29,7 +29,7 @@ from torch import nn
 from videocap.extract.corpus.table import Video
 from videocap.extract.shards.shard import Features
 from videocap.model.captioner import losses
-from videocap.model.captioner.attention import Dropout
+from videocap.model.captioner.attention import Dropout, FeedForward
 from videocap.model.captioner.captioner import Captioner
 from videocap.model.captioner.packed import Packed
 from videocap.model.config import AspectsConfig, DecoderConfig, FusionConfig, TrainConfig, Vis2TextConfig
@@ -91,8 +91,10 @@ class Padded(nn.Module):
 
 
 def with_torchs_dropout(module: nn.Module) -> nn.Module:
+    """Torch's dropout in place of ours, and none inside of feed-forward layers, as this captioner once was."""
     for name, child in module.named_children():
-        setattr(module, name, nn.Dropout(child.p) if isinstance(child, Dropout) else with_torchs_dropout(child))
+        inside = nn.Identity() if isinstance(module, FeedForward) else nn.Dropout(getattr(child, "p", 0.0))
+        setattr(module, name, inside if isinstance(child, Dropout) else with_torchs_dropout(child))
     return module
 
 

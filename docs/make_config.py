@@ -61,6 +61,7 @@ CHECKED = {
     "_existing": "an existing file or folder",
     "_files": "an existing file, or a list of them",
     "_weights": "a model's name (see below), or an existing file",
+    "_models": "a list of texts",
 }
 LIMITS = {"ge": "{} or more", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
 PATTERNS = {NAME: "of letters, digits, `.`, `_` and `-`, the first a letter or digit"}

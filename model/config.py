@@ -117,12 +117,12 @@ class TrainConfig(Section):
     epochs: What[Positive] = 50
     """Most epochs."""
     batch_size: What[Positive] = 64
-    """Videos a step (captions, with `epoch = "caption"`)."""
+    """Captions a step; in self-critical training samples, rounded down to whole videos."""
     epoch: What[Literal["video", "caption"]] = "video"
     """An epoch draws one random caption a video, or every caption once."""
     captions_per_video: What[Positive] = 1
-    """So many captions of a video go into the same batch, which then reads its frames once."""
-    distill_weight: What[Weight] = 10.0
+    """So many captions of a video follow each other in an epoch, so that a batch reads its frames once for them."""
+    distill_weight: What[Weight] = 1.0
     """Lambda of the distillation loss (eq. 6, Table 3)."""
     aspect_weights: What[Annotated[tuple[Weight, Weight, Weight], Field(strict=False)]] = (1.0, 1.0, 1.0)
     """alpha_2 to alpha_4 of eq. 7: intention, effect, attribute. alpha_1, the caption's, is 1."""
@@ -137,7 +137,7 @@ class TrainConfig(Section):
     label_smoothing: What[Share] = 0.1
     """Label smoothing of every word loss."""
     word_dropout: What[Share] = 0.0
-    """Share of the words read in training that are shown as unknown."""
+    """Share of a caption's words that are shown as unknown while it is read in training."""
     ema: What[Share] = 0.0
     """Decay a step of the running mean of all weights that is validated and kept; 0 for the weights themselves."""
     scst_epochs: What[Annotated[int, Field(ge=0)]] = 0
@@ -162,11 +162,10 @@ class TrainConfig(Section):
 
 
 def _models(value: Any, info: ValidationInfo) -> Any:
-    """Names stay as they are; what is a folder, seen from the config file, is a path."""
+    """Names stay as they are; what has a slash in it is a path, seen from the config file."""
     if not isinstance(value, list | tuple):
         return value
-    folders = [resolved(one, info) if isinstance(one, str) else one for one in value]
-    return tuple(str(f) if f is not one and f.is_dir() else one for one, f in zip(value, folders, strict=True))
+    return tuple(str(resolved(one, info)) if isinstance(one, str) and "/" in one else one for one in value)
 
 
 Models = Annotated[tuple[str, ...], BeforeValidator(_models)]
@@ -176,7 +175,8 @@ class GenerateConfig(Section):
     """[generate]: how captions are written."""
 
     models: Where[Models] = ()
-    """Other runs, by name or folder, whose models write with this one: each word by the mean of their probabilities."""
+    """Other runs, whose models write with this one, each word by the mean of their probabilities: names, or paths (with
+    a slash) of folders like `runs/NAME`. Controls write alone."""
     beam: What[Positive] = 5
     """Beam size; 1 is greedy."""
     length_penalty: What[Weight] = 1.0
@@ -229,6 +229,12 @@ def _controls_show_less(config: Any) -> None:
             raise ValueError(f"score.controls: {name!r} is what this config trains anyway; leave it out")
 
 
+def _others_write_along(config: Any) -> None:
+    """Raises ValueError for an experiment that would write with itself."""
+    if config.experiment.name in config.generate.models:
+        raise ValueError(f"generate.models: {config.experiment.name!r} is this experiment itself; leave it out")
+
+
 SECTIONS = {
     "vocabulary": VocabularyConfig,
     "fusion": FusionConfig,
@@ -239,4 +245,4 @@ SECTIONS = {
     "generate": GenerateConfig,
     "score": ScoreConfig,
 }
-CHECKS = (_aspects_are_annotated, _controls_show_less)
+CHECKS = (_aspects_are_annotated, _controls_show_less, _others_write_along)

@@ -185,8 +185,7 @@ class VideoCaptioner:
         from videocap.model.captions.own_videos import Writer
 
         stage = tasks.Caption.of(self.experiment)
-        inputs = stage.inputs()
-        return Writer(inputs["model"], stage.config, inputs["others"])
+        return Writer(tasks.Train.of(self.experiment).product.value(""), stage.config, stage.others())
 
 
 def _files(path: Path) -> Iterator[tuple[Path, str | None]]:

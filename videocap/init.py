@@ -48,7 +48,7 @@ use = {use}  # commonsense sub-decoders: of intention, effect and attribute thos
 min_count = {min_count}  # a word is known if the training captions have it at least so often
 
 [train]
-epochs = 50  # at most: it stops when validation gets no better
+epochs = 20  # the rate decays to the last of them; which one is kept, validation chooses
 epoch = "{epoch}"  # an epoch is every caption once, which few videos need, or ("video") one of each video
 batch_size = {batch_size}
 device = "auto"

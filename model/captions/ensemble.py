@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from videocap.model.captioner import saved
-from videocap.model.captioner.captioner import Captioner, Memory
+from videocap.model.captioner.captioner import CAPTION, Captioner, Memory
 from videocap.model.captioner.decoder import Cache
 from videocap.model.vocabulary import Vocabulary
 
@@ -48,7 +48,9 @@ class Ensemble:
 
     def __init__(self, models: Sequence[Captioner]) -> None:
         self.models = models
-        self.max_tokens, self.aspects = models[0].max_tokens, models[0].aspects
+        self.aspects = models[0].aspects
+        longest = min(model.max_tokens[CAPTION] for model in models)
+        self.max_tokens = {**models[0].max_tokens, CAPTION: longest}
 
     def eval(self) -> Ensemble:
         for model in self.models:
@@ -87,9 +89,10 @@ def load(folder: Path, others: Sequence[Path], device: torch.device | str) -> tu
             raise ValueError(
                 f"{other}: its model has other words, so it can't write with the others: train both on one"
             )
-        if model.feature_mean.shape != first.feature_mean.shape:
-            raise ValueError(
-                f"{other}: its model takes {len(model.feature_mean)} numbers a frame, not {len(first.feature_mean)}"
-            )
+        same = model.feature_mean.shape == first.feature_mean.shape
+        if not same or not torch.allclose(
+            model.feature_mean, first.feature_mean, atol=0.1 * float(first.feature_std.mean())
+        ):
+            raise ValueError(f"{other}: its model was trained on other features, so it can't write with the others")
         models.append(model)
     return (Ensemble(models) if others else first), vocabulary

@@ -34,6 +34,8 @@ def picture(rows: Sequence[Mapping[str, float]]) -> str:
     pulls = {name[len(PULL) :]: _points(rows, name) for name in rows[0] if name.startswith(PULL)}
     if len(pulls) > 1:
         panels.append(_panel("gradients in the fusion", pulls))
+    if any("reward" in row for row in rows):
+        panels.append(_panel("reward of samples (CIDEr-D)", {"reward": _points(rows, "reward")}))
     if any("val_cider" in row for row in rows):
         panels.append(_panel("validation CIDEr", {"CIDEr": _points(rows, "val_cider")}, best=True))
     placed = [f'<g transform="translate({number * WIDTH} 0)">{panel}</g>' for number, panel in enumerate(panels)]

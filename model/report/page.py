@@ -10,7 +10,7 @@ from jinja2 import Environment
 from videocap.extract.words import left_out, warning
 from videocap.model.config import ASPECTS, METRICS
 from videocap.model.report.tables import Row
-from videocap.model.report.text import PARTS, quality_lines, score_rows, told_rows
+from videocap.model.report.text import PARTS, behind_lines, quality_lines, score_rows, told_rows
 
 EXAMPLES = 4  # of the best captions, of those in the middle, of the worst
 
@@ -33,16 +33,18 @@ svg { max-width: 100%; height: auto } dd img { max-width: 100%; height: auto; bo
 </style></head><body>
 <h1>Video captions <small><!-- name --></small></h1>
 <p>{{ scores.videos }} videos of the {{ scores.split }} split, protocol {{ scores.protocol }}.</p>
-{% for line in quality %}<p{% if not line.startswith("Captions") %} class="bad"{% endif %}>{{ line }}.</p>
+{% for line in behind %}<p class="bad">{{ line }}.</p>
+{% endfor %}{% for line in quality %}<p>{{ line }}.</p>
 {% endfor %}<table><tr><th></th>{% for metric in metrics %}<th scope="col">{{ metric }}</th>{% endfor %}</tr>
 {% for label, row in rows %}<tr><td>{{ label }}</td>
 {% for metric in metrics %}<td>{{ "%.3f"|format(row[metric]) }}</td>{% endfor %}</tr>{% endfor %}
-{% for row in paper %}<tr class="paper"><td>the paper: {{ row.label }}</td>
+{% for row in paper %}<tr class="paper"><td>the paper: {{ row.label }}{% if row.note %}, {{ row.note }}{% endif %}</td>
 {% for metric in metrics %}<td>{% if metric in row.paper %}{{ "%.3f"|format(row.paper[metric] / 100) }}{% endif %}</td>
 {%- endfor %}</tr>{% endfor %}</table>
 <p class="dim">From … to: where the scores lie in 95 % of corpora drawn, with replacement, from these videos.
-In italics: the paper's own figures (Table 1), of the 2,990 test videos of MSR-VTT
-{%- if kind != "msrvtt" %}; the scores above them are of other videos, so the two can't be compared{% endif %}.</p>
+In italics: the paper's own figures (Table 1), of MSR-VTT's official split (2,990 test videos) and COCO's scoring, its
+own system of V2C's split (2,903) and V2C's scoring: two measures that can't be compared with each other, nor with
+scores of other videos.</p>
 {% if scores.told_right %}<h2>What the captions tell right</h2>
 <p>Shares of the captions that name the actor; just the clip's events; these in their order (the same for one event);
 and all of it right. Each unseen clip has an event that training never showed of its actor.</p>
@@ -114,6 +116,7 @@ def page(
         .render(
             scores=scores,
             rows=score_rows(scores),
+            behind=behind_lines(scores),
             quality=quality_lines(scores),
             told=told_rows(scores),
             metrics=METRICS,

@@ -23,6 +23,8 @@ class Row(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
     label: str
+    note: str | None = None
+    """By what measure the paper's figures are, where that is another than of the other rows."""
     name: str | None = None
     """Of the experiment; a row without one only has the paper's figures."""
     paper: dict[Metric, float] = {}
@@ -99,7 +101,8 @@ def markdown(table: Table, found: Found, data: str) -> str:
         ours = shown.get(row.name or "", {})
         cells = [text for m in compared for text in (_spread(ours.get(m)), _figure(row.paper.get(m)))]
         cells += [_spread(ours.get(column)) for column in own]
-        lines.append(f"| {row.label.replace('|', '/')} | " + " | ".join(cells) + " |")
+        label = f"{row.label} (paper: {row.note})" if row.note else row.label
+        lines.append(f"| {label.replace('|', '/')} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 

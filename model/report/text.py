@@ -29,6 +29,7 @@ def told_rows(scores: Mapping) -> list[tuple[str, Mapping]]:
 def score_table(scores: Mapping) -> str:
     """The scores as plain text, with all that stands beside them."""
     lines = [f"{scores['split']} split, {scores['videos']} videos, protocol {scores['protocol']}"]
+    lines += [*behind_lines(scores), *quality_lines(scores), ""]
     lines.append(f"{'':<34}" + "".join(f"{metric:>9}" for metric in METRICS))
     for label, row in score_rows(scores):
         lines.append(f"{label:<34}" + "".join(f"{row[metric]:>9.3f}" for metric in METRICS))
@@ -39,20 +40,24 @@ def score_table(scores: Mapping) -> str:
         for label, row in told_rows(scores):
             shares = ("  " + "".join(f"{of[part]:>8.2f}" for part in PARTS) for of in row["told_right"].values())
             lines.append(f"{label:<34}" + "".join(shares))
-    return "\n".join([*lines, "", *quality_lines(scores)])
+    return "\n".join(lines)
 
 
-def quality_lines(scores: Mapping) -> list[str]:
-    """Sentences that say whether the model is bad: first what it is not ahead of, then what its captions are like."""
-    of = scores["quality"]
-    lines = [
+def behind_lines(scores: Mapping) -> list[str]:
+    """What the model is not ahead of, a sentence each."""
+    return [
         f"The model is not ahead of: {name} (CIDEr {row['CIDEr']:.3f}; the difference lies between "
         f"{row['ahead'][0]:+.3f} and {row['ahead'][1]:+.3f})"
         for name, row in scores["controls"].items()
         if row["ahead"][0] <= 0
     ]
-    lines.append(
+
+
+def quality_lines(scores: Mapping) -> list[str]:
+    """What the model's captions are like, whatever the references are."""
+    of = scores["quality"]
+    first = (
         f"Captions: {of['distinct']:.0%} distinct, {of['words']:,} of {of['known']:,} known words used, "
-        f"{of['copied']:.0%} copied from training"
+        f"{of['copied']:.0%} copied from training, {of['broken_off']:.0%} break off"
     )
-    return lines + [f"{share:.0%} of the videos have the same caption: {text!r}" for text, share in of["repeated"]]
+    return [first, *(f"{share:.0%} of the videos have the same caption: {text!r}" for text, share in of["repeated"])]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from videocap.model.vocabulary import tokenize
 
 NEAREST, MOST = 20, 5  # training videos, and captions of each, among which the caption is chosen
 AT_ONCE = 256  # videos compared with all training videos, which bounds memory
+COUNTED, KEPT = 20_000, 50_000  # training videos whose n-grams are counted, and captions whose vectors are kept
 
 
 def make(
@@ -76,34 +78,43 @@ def nearest(
         for row, name in zip(alike, ids[start : start + AT_ONCE], strict=True):
             if name in places:
                 row[places[name]] = -np.inf
-            best = np.argsort(-row, kind="stable")[:count]
+            some = np.sort(np.argpartition(-row, min(count, len(row)) - 1)[:count])
+            best = some[np.argsort(-row[some], kind="stable")]
             yield best[np.isfinite(row[best])].tolist()
 
 
-def most_agreed(captions: Sequence[Sequence[str]], near: Iterator[Sequence[int]]) -> list[str]:
+def most_agreed(captions: Sequence[Sequence[str]], near: Iterable[Sequence[int]]) -> list[str]:
     """For each list of places in `captions` the one of their captions that is most like the others.
 
-    By CIDEr's measure: the cosine of n-grams weighed by how few videos have them, mean of n from 1 to 4.
+    By CIDEr's measure: the cosine of n-grams weighed by how few videos have them (of at most `COUNTED` videos, spread
+    evenly), mean of n from 1 to 4.
     """
-    counts = [[ngrams(" ".join(tokenize(text))) for text in group] for group in captions]
-    frequency = Counter(chain.from_iterable(set().union(*group) for group in counts))
-    vectors = [[_unit(text, frequency, len(captions)) for text in group] for group in counts]
+    counted = captions[:: -(-len(captions) // COUNTED) or 1]
+    frequency = Counter(chain.from_iterable(set().union(*map(_ngrams, group)) for group in counted))
+
+    @lru_cache(KEPT)
+    def vector(text: str) -> dict[tuple[str, ...], float]:
+        return _unit(_ngrams(text), frequency, len(counted))
+
     chosen = []
     for places in near:
         texts = [text for place in places for text in captions[place]]
-        those = [vector for place in places for vector in vectors[place]]
         total: Counter = Counter()
-        for vector in those:
-            total.update(vector)
-        alike = [sum(weight * (total[ngram] - weight) for ngram, weight in vector.items()) for vector in those]
+        for text in texts:
+            total.update(vector(text))
+        alike = [sum(weight * (total[ngram] - weight) for ngram, weight in vector(text).items()) for text in texts]
         # rounded, so that of equal ones the first is taken, of the nearer video
         chosen.append(texts[max(range(len(texts)), key=lambda i: round(alike[i], 9))] if texts else "")
     return chosen
 
 
+def _ngrams(text: str) -> Counts:
+    return ngrams(" ".join(tokenize(text)))
+
+
 def _unit(text: Counts, frequency: Mapping[tuple[str, ...], int], videos: int) -> dict[tuple[str, ...], float]:
     """A text's n-grams, those of each n with length 1 together."""
-    weights = {ngram: count * math.log(videos / frequency[ngram]) for ngram, count in text.items()}
+    weights = {ngram: count * math.log(videos / frequency.get(ngram, 1)) for ngram, count in text.items()}
     squares = [0.0] * (LONGEST + 1)
     for ngram, weight in weights.items():
         squares[len(ngram)] += weight**2

@@ -14,8 +14,6 @@ from torch import Tensor
 from videocap.model.frames import Batch, Features, FrameTable
 from videocap.model.vocabulary import PAD, Vocabulary, tokenize
 
-D_TEXT = 512  # of ViT-B's text encoder
-
 
 class Video(Protocol):
     """What is read of a corpus entry."""
@@ -122,8 +120,8 @@ class TrainingData:
 
     @property
     def d_text(self) -> int:
-        """Width of the text embeddings; of Vis2Text without a target, that of CLIP's."""
-        return D_TEXT if self.text is None else self.text.values.shape[1]
+        """Width of the text embeddings; without any, that of the frames', which is the same in a CLIP."""
+        return self.d_in if self.text is None else self.text.values.shape[1]
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each feature coordinate over all frames, float32 (d_v,) each.

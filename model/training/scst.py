@@ -39,19 +39,27 @@ class Reward:
         return ngrams(" ".join([*(self._words[word] for word in words), END]))
 
 
+def allowed(logits: Tensor, first: Tensor | bool) -> Tensor:
+    """Log-probabilities (…, V) of what may be written: no PAD, UNK or sos, and no eos where it would be the `first`."""
+    logits = logits.float()
+    logits[..., [PAD, UNK, SOS]] = -torch.inf
+    logits[..., EOS] = torch.where(torch.as_tensor(first, device=logits.device), -torch.inf, logits[..., EOS])
+    return logits.log_softmax(-1)
+
+
 @torch.no_grad()
 def sample(model: Captioner, memory: Memory, count: int) -> Tensor:
-    """`count` captions of each of V videos, drawn word by word from the model: (V * count, T) from sos to eos."""
+    """`count` captions of each of V videos, drawn word by word from the model: (V * count, T) from sos to eos.
+
+    One that has not ended at the greatest length has no eos.
+    """
     videos, most = len(memory.frames), model.max_tokens[CAPTION]
     cache = model.start(memory, CAPTION)
     word = torch.full((videos, count), SOS, device=memory.frames.device)
     words, ended = [word], torch.zeros_like(word, dtype=torch.bool)
-    for length in range(most + 1):
-        logits = model.step(CAPTION, word, cache).float()  # (V, K, words)
-        logits[:, :, [PAD, UNK, SOS, *([EOS] if not length else [])]] = -torch.inf
-        if length == most:
-            logits[:, :, :EOS] = logits[:, :, EOS + 1 :] = -torch.inf
-        word = logits.softmax(-1).flatten(0, 1).multinomial(1).view(videos, count)
+    for length in range(most):
+        chances = allowed(model.step(CAPTION, word, cache), first=length == 0)  # (V, K, words)
+        word = chances.exp().flatten(0, 1).multinomial(1).view(videos, count)
         word = torch.where(ended, PAD, word)
         words.append(word)
         ended = ended | (word == EOS)
@@ -65,22 +73,29 @@ def scst_loss(
 ) -> tuple[Tensor, Tensor]:
     """The loss of sampled captions, a scalar, and their mean reward.
 
-    Each caption's log-probability weighs as much as its reward exceeds the mean of the other samples of its video.
+    Each caption's log-probability weighs as much as its reward exceeds the mean of the other samples of its video. It
+    is drawn without dropout, as captions are written later; the loss has the dropout of training.
 
     Args:
+        model: in training mode.
         videos: (V,), places in the training data.
         frames, mask: of these, (V, N, d_v) and (V, N).
         samples: captions a video, at least 2.
     """
-    memory = model.encode(frames, mask)
-    tokens = sample(model, memory, samples)
-    texts = [row[1 : row.index(EOS)] for row in tokens.tolist()]
+    model.eval()
+    with torch.no_grad():
+        tokens = sample(model, model.encode(frames, mask), samples)
+    model.train()
+    torch.clear_autocast_cache()  # or older torch's would give the loss these weights, which have no gradient
+    texts = [[word for word in row[1:] if word not in (EOS, PAD)] for row in tokens.tolist()]
     owners = torch.arange(len(videos), device=frames.device).repeat_interleave(samples)
-    rewards = torch.tensor(reward(videos.repeat_interleave(samples).tolist(), texts)).view(-1, samples)
+    rewards = torch.tensor(reward(videos.repeat_interleave(samples).tolist(), texts), dtype=torch.float32)
+    rewards = rewards.view(-1, samples)
     others = (rewards.sum(1, keepdim=True) - rewards) / (samples - 1)
     advantage = (rewards - others).flatten().to(frames.device)
 
     words = Packed.of(tokens)
-    chances = model.logits(model.hidden(memory, CAPTION, words, owners)).float().log_softmax(-1)
+    hidden = model.hidden(model.encode(frames, mask), CAPTION, words, owners)
+    chances = allowed(model.logits(hidden), first=words.positions == 0)  # (n, words)
     said = chances.gather(1, words.targets[:, None]).squeeze(1)
     return -(said * advantage[words.places // words.length]).sum() / len(said), rewards.mean()

@@ -240,7 +240,9 @@ def test_the_models_of_other_runs_count_by_their_content_and_must_be_there(folde
         (run / name).write_text("a model")
     before = recipes(folder, base)
     (folder / "copied").symlink_to(run)
-    assert recipes(folder, base.replace("earlier", "copied")) == before, "a folder in place of a name"
+    assert recipes(folder, base.replace("earlier", "./copied")) == before, "a folder in place of a name"
+    with pytest.raises(ConfigError, match="'demo' is this experiment itself"):
+        recipes(folder, base.replace("earlier", "demo"))
     (run / "model.safetensors").write_text("other weights")
     after = recipes(folder, base)
     assert {stage for stage in before if before[stage] != after[stage]} == {"Caption", *SCORE}

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from captioner import D_IN, config, features, random_captioner, videos, vocabulary
+from safetensors.torch import load_file, save_file
 from training import run
 
 from videocap.model.captioner import saved
@@ -59,6 +60,21 @@ def test_the_models_of_folders_write_together(folders):
     assert isinstance(ensemble.load(folders[0], [], "cpu")[0], type(alone))
 
 
+def test_a_caption_is_as_long_as_all_of_them_can_write():
+    models = [random_captioner(1, 12, max_tokens=8), random_captioner(2, 12, max_tokens=5)]
+    frames, mask = torch.randn(6, 3, D_IN), torch.ones(6, 3, dtype=torch.bool)
+    together = ensemble.Ensemble(models)
+    for model in models:
+        model.bias.data[EOS] = -100.0
+    with torch.inference_mode():
+        found, _ = search(together, together.encode(frames, mask), "caption", 2, 1.0)
+    assert {len(text) for text in found} == {5}
+
+
 def test_models_that_do_not_go_together_are_named(folders):
     with pytest.raises(ValueError, match=f"{folders[2]}: its model has other words"):
         ensemble.load(folders[0], [folders[2]], "cpu")
+    weights = load_file(folders[1] / "model.safetensors")
+    save_file(weights | {"feature_mean": weights["feature_mean"] + 1}, folders[1] / "model.safetensors")
+    with pytest.raises(ValueError, match=f"{folders[1]}: its model was trained on other features"):
+        ensemble.load(folders[0], [folders[1]], "cpu")

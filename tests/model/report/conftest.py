@@ -16,7 +16,7 @@ from videocap.pipeline.digests import file_digest
 @pytest.fixture
 def inputs(tmp_path):
     scores = {"split": "test", "videos": 1, "protocol": "coco", "controls": {}} | dict.fromkeys(METRICS, 0.5)
-    scores |= {"quality": {"distinct": 1.0, "words": 3, "known": 9, "copied": 0.0, "repeated": []}}
+    scores |= {"quality": {"distinct": 1.0, "words": 3, "known": 9, "copied": 0.0, "broken_off": 0.0, "repeated": []}}
     scores |= {"interval": {metric: [0.4, 0.6] for metric in METRICS}, "aspects": {}}
     inputs = {
         "scores": ("scores.json", json.dumps(scores)),

@@ -96,7 +96,7 @@ def test_who_pulls_has_a_panel_of_its_own_and_self_critical_losses_are_left_out(
     assert drawn.count("gradients in the fusion") == 1
     assert ">distill</text>" in drawn
     assert "pull_" not in drawn
-    assert ">reward</text>" not in drawn
+    assert drawn.count("reward of samples") == 1
     loss = drawn.split("mean losses")[0]
     assert loss.count("polyline") == 1
     assert "gradients" not in curves.picture([{"epoch": 1, "loss": 3.0, "pull_caption": 0.5}]), "one part has no rival"

@@ -70,7 +70,7 @@ def test_a_standardised_target_is_the_same_whatever_the_text_encoders_units():
 def test_without_a_target_there_is_no_text_in_a_batch():
     data = training_data(videos(6), embeddings=None)
     assert next(data.epoch(1, seed=0, batch_size=4, epoch="video")).text is None
-    assert data.d_text == 512
+    assert data.d_text == data.d_in
 
 
 def test_an_epoch_depends_on_its_number_and_the_seed_alone():
