@@ -62,13 +62,13 @@ class FrameTable:
         self.lengths = torch.from_numpy(lengths)
 
     def to(self, device: torch.device | str) -> FrameTable:
-        """Move the table to `device`."""
-        self.values, self.first, self.lengths = (t.to(device) for t in (self.values, self.first, self.lengths))
+        """Move the frames to `device`; lengths stay where batches are cut, on the CPU, so that no GPU is waited for."""
+        self.values, self.first = self.values.to(device), self.first.to(device)
         return self
 
     def __call__(self, videos: Tensor) -> tuple[Tensor, Tensor]:
-        """Frames (B, N, d_v) and mask (B, N) of `videos` (B,); N is the longest of them."""
-        lengths = self.lengths[videos, None]  # (B, 1)
-        place = torch.arange(int(lengths.max()), device=videos.device)
-        mask = place < lengths  # (B, N)
-        return self.values[self.first[videos, None] + torch.minimum(place, lengths - 1)], mask
+        """Frames (B, N, d_v) and mask (B, N) of `videos` (B,), on the CPU; N is the longest of them."""
+        device, longest = self.values.device, int(self.lengths[videos].max())
+        lengths, videos = self.lengths[videos, None].to(device), videos.to(device)  # (B, 1), (B,)
+        place = torch.arange(longest, device=device)
+        return self.values[self.first[videos, None] + torch.minimum(place, lengths - 1)], place < lengths

@@ -47,7 +47,7 @@ def caption(
     sources = [CAPTION, *model.aspects] if aspects else [CAPTION]
     results = []
     with tqdm(total=len(ids), desc="caption", unit="video", disable=None if progress else True) as bar:
-        for part in torch.arange(len(ids), device=device).split(batch_size):
+        for part in torch.arange(len(ids)).split(batch_size):
             memory = model.encode(*frames(part))
             found = [search(model, memory, source, beam, length_penalty, no_repeat_ngram)[0] for source in sources]
             texts = [[vocabulary.decode(words) for words in of] for of in found]

@@ -40,7 +40,7 @@ class TokenTable:
 
     def to(self, device: torch.device | str) -> TokenTable:
         """Move the tokens to `device`; rows are always drawn on the CPU."""
-        self.tokens, self.lengths = self.tokens.to(device), self.lengths.to(device)
+        self.tokens = self.tokens.to(device)
         return self
 
     def draw(self, owners: Tensor, generator: torch.Generator) -> Tensor:
@@ -50,8 +50,8 @@ class TokenTable:
         return torch.where(counts > 0, drawn, len(self.tokens) - 1)
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """Tokens (B, T) int64 of `rows` (B,); T is the longest of them."""
-        return self.tokens[rows, : int(self.lengths[rows].max())].long()
+        """Tokens (B, T) int64 of `rows` (B,), on the CPU; T is the longest of them."""
+        return self.tokens[rows.to(self.tokens.device), : int(self.lengths[rows].max())].long()
 
 
 class TrainingData:
@@ -156,14 +156,14 @@ class TrainingData:
         for start in range(0, len(owners), batch_size):
             part = slice(start, start + batch_size)
             videos, owner = owners[part].unique(return_inverse=True)
-            frames, mask = self.frames(videos.to(self.device))
+            frames, mask = self.frames(videos)
             yield Batch(
                 frames=frames,
                 mask=mask,
                 owners=owner.to(self.device),
-                tokens=self.captions(captions[part].to(self.device)),
+                tokens=self.captions(captions[part]),
                 text=None if self.text is None else self.text(captions[part].to(self.device)),
-                aspects={aspect: table(drawn[aspect][part].to(self.device)) for aspect, table in self.aspects.items()},
+                aspects={aspect: table(drawn[aspect][part]) for aspect, table in self.aspects.items()},
             )
 
     def videos(self, number: int, *, seed: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -172,7 +172,7 @@ class TrainingData:
             len(self.captions.counts), generator=torch.Generator().manual_seed(mix("videos", seed, number))
         )
         for part in order.split(batch_size):
-            yield part, *self.frames(part.to(self.device))
+            yield part, *self.frames(part)
 
     def _grouped(self, size: int, generator: torch.Generator) -> Tensor:
         """All captions in random order, but that each video's follow each other `size` at a time."""

@@ -131,7 +131,7 @@ class Trainer:
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
         scalars = {"loss": loss, **shown, "gradient": norm}
-        # One transfer for all, so that a GPU is waited for once a step.
+        # One transfer for all: a GPU is waited for here, and where words are packed and videos' lengths asked for.
         numbers = torch.stack([scalar.detach().float() for scalar in scalars.values()]).tolist()
         if math.isfinite(numbers[0]) and math.isfinite(numbers[-1]):
             self.optimizer.step()

@@ -73,3 +73,9 @@ def test_a_mistake_in_a_table_s_file_is_named(tmp_path):
         (tmp_path / "table.toml").write_text('title = "x"\n' + text)
         with pytest.raises(ValueError, match=says):
             Table.read(tmp_path / "table.toml")
+
+
+def test_a_figure_of_another_measure_is_marked():
+    rows = [*ROWS, {"label": "theirs", "note": "another split", "paper": {"CIDEr": 70.0}}]
+    table = Table.model_validate({"title": "Table 9", "rows": rows})
+    assert "| theirs (paper: another split) |" in markdown(table, {"ours": [scores(0.5, 0.0)]}, "mine")
