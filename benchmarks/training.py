@@ -80,7 +80,7 @@ class Padded(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, batch: Batch, label_smoothing: float) -> dict[str, torch.Tensor]:
+    def forward(self, batch: Batch, label_smoothing: float, per: str) -> dict[str, torch.Tensor]:
         model, tokens = self.model, batch.tokens
         memory = model.encode(batch.frames[batch.owners], batch.mask[batch.owners])
         read, targets = tokens[:, :-1].flatten(), tokens[:, 1:].flatten()

@@ -124,8 +124,11 @@ class TrainConfig(Section):
     """So many captions of a video follow each other in an epoch, so that a batch reads its frames once for them."""
     distill_weight: What[Weight] = 1.0
     """Lambda of the distillation loss (eq. 6, Table 3)."""
-    aspect_weights: What[Annotated[tuple[Weight, Weight, Weight], Field(strict=False)]] = (1.0, 1.0, 1.0)
+    aspect_weights: What[Annotated[tuple[Weight, Weight, Weight], Field(strict=False)]] = (0.5, 0.5, 0.5)
     """alpha_2 to alpha_4 of eq. 7: intention, effect, attribute. alpha_1, the caption's, is 1."""
+    aspects_per: What[Literal["caption", "own"]] = "caption"
+    """An aspect's loss is divided by the number of the captions' words, so that one word of it weighs as one of a
+    caption; or, as the paper has it, by that of its own words, so that an attribute of one word weighs as a caption."""
     schedule: What[Literal["cosine", "v2c"]] = "cosine"
     """Linear warm-up, then cosine decay to zero with AdamW; or V2C's Adam and inverse square root."""
     warmup: What[Share] = 0.1

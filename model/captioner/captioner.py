@@ -138,25 +138,35 @@ class Captioner(nn.Module):
         x = self._embed(tokens, torch.full_like(tokens, cache.length))  # (B, K, d)
         return self.logits(self._decoder(source).step(x, cache))
 
-    def forward(self, batch: Batch, label_smoothing: float = 0.0) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, label_smoothing: float = 0.0, per: str = "own") -> dict[str, Tensor]:
         """The losses of eq. 6 and 7 unweighted: `caption`, one an aspect and, of a batch with embeddings, `distill`.
 
-        Each is a scalar. A word loss is the mean over its own tokens; a video without an aspect's annotation has none
-        there.
+        Each is a scalar. A word loss is divided by the number of its `own` words, or of the `caption`s', see
+        `train.aspects_per`; a video without an aspect's annotation has none there.
         """
         memory = self.encode(batch.frames, batch.mask)
         words = Packed.of(batch.tokens, batch.read)
+        count = None if per == "own" else len(words.targets)
         result = {CAPTION: self._word_loss(memory, CAPTION, words, batch.owners, label_smoothing)}
         if batch.text is not None:
             seen = memory.vis2text, memory.frames
             result["distill"] = losses.distillation(*seen, batch.text, batch.owners, self.pooling)
         for aspect in self.aspects:
             words = Packed.of(batch.aspects[aspect])
-            result[aspect] = self._word_loss(memory, aspect, words, batch.owners, label_smoothing)
+            result[aspect] = self._word_loss(memory, aspect, words, batch.owners, label_smoothing, count)
         return result
 
-    def _word_loss(self, memory: Memory, source: str, words: Packed, owners: Tensor, label_smoothing: float) -> Tensor:
-        return losses.words(self.logits(self.hidden(memory, source, words, owners)), words.targets, label_smoothing)
+    def _word_loss(
+        self,
+        memory: Memory,
+        source: str,
+        words: Packed,
+        owners: Tensor,
+        label_smoothing: float,
+        count: int | None = None,
+    ) -> Tensor:
+        logits = self.logits(self.hidden(memory, source, words, owners))
+        return losses.words(logits, words.targets, label_smoothing, count)
 
     def _decoder(self, source: str) -> Decoder:
         return self.decoder if source == CAPTION else self.aspects[source].decoder

@@ -28,8 +28,10 @@ def distillation(vis2text: Tensor, mask: Tensor, text: Tensor, owners: Tensor, p
     return (error * weight[owners]).sum(1).mean()
 
 
-def words(logits: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
+def words(logits: Tensor, targets: Tensor, label_smoothing: float, count: int | None = None) -> Tensor:
     """Cross-entropy a word: `logits` (n, V) of the words `targets` (n,); 0 where there is none.
+
+    The sum over the words is divided by `count`, or by their own number.
 
     Smoothing spreads its share over the words and eos: PAD, UNK and sos are never written.
     """
@@ -38,7 +40,7 @@ def words(logits: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
     if label_smoothing:
         spread = -(chances.sum() - chances[:, [PAD, UNK, SOS]].sum()) / (logits.shape[1] - 3)
         loss = (1 - label_smoothing) * loss + label_smoothing * spread
-    return loss / max(len(targets), 1)
+    return loss / max(len(targets) if count is None else count, 1)
 
 
 def weighted(losses: Mapping[str, Tensor], distill_weight: float, aspect_weights: Sequence[float]) -> dict[str, Tensor]:

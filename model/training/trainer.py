@@ -117,7 +117,7 @@ class Trainer:
             hidden = torch.rand(batch.tokens.shape, device=batch.tokens.device) < self.options.word_dropout
             batch = replace(batch, read=torch.where(hidden & (batch.tokens != SOS), UNK, batch.tokens))
         with self.device.autocast():
-            return self.model(batch, self.options.label_smoothing)
+            return self.model(batch, self.options.label_smoothing, self.options.aspects_per)
 
     def _step(self, batch: Batch) -> dict[str, float]:
         """One optimiser step, unless the loss is not finite; gives the losses and the gradient's norm."""

@@ -97,6 +97,7 @@ TABLE = {
     "train.epoch": ('"video"', TRAIN),
     "train.distill_weight": ("1.0", TRAIN),
     "train.aspect_weights": ("[1, 1, 2]", TRAIN),
+    "train.aspects_per": ('"own"', TRAIN),
     "train.schedule": ('"v2c"', TRAIN),
     "train.warmup": ("0.5", TRAIN),
     "train.weight_decay": ("0.5", TRAIN),

@@ -61,6 +61,16 @@ def test_a_video_without_an_aspect_has_no_part_in_its_loss():
     assert (model(full)["intention"] - model(only)["intention"]).abs() > 1e-4
 
 
+def test_a_word_of_an_aspect_may_weigh_as_a_word_of_a_caption():
+    model, full = make(), batch()
+    words = {
+        part: int((tokens[:, 1:] != PAD).sum()) for part, tokens in {"caption": full.tokens, **full.aspects}.items()
+    }
+    own, shared = model(full), model(full, per="caption")
+    for part in ("caption", *ASPECTS):
+        assert shared[part].item() == pytest.approx(own[part].item() * words[part] / words["caption"], rel=1e-5)
+
+
 def test_a_batch_without_any_annotation_of_an_aspect_trains_on():
     model, full = make(), batch()
     none = replace(full, aspects={**full.aspects, "effect": torch.full((6, 2), PAD)})

@@ -206,7 +206,8 @@ def test_who_pulls_is_the_norm_of_each_weighted_gradient_in_the_shared_trunk():
     for part, weight in {"caption": 1.0, "distill": 2.0, "effect": 0.5}.items():
         trainer.model.zero_grad()
         for batch in batches[:4]:
-            (weight * trainer.model(batch, settings.train.label_smoothing)[part] / len(batches[:4])).backward()
+            parts = trainer.model(batch, settings.train.label_smoothing, settings.train.aspects_per)
+            (weight * parts[part] / len(batches[:4])).backward()
         gradients = [p.grad.flatten() for p in trainer.model.fusion.parameters() if p.grad is not None]
         assert found[f"pull_{part}"] == pytest.approx(torch.cat(gradients).norm().item(), rel=1e-4)
 
@@ -244,7 +245,7 @@ def test_words_that_are_dropped_are_read_as_unknown_and_still_to_be_written(monk
     of = videos(8)
     trainer = Trainer(config((), word_dropout=0.5, batch_size=8), training_data(of, ()), len(vocabulary(of)))
     batch, seen = next(trainer._batches(1)), []
-    monkeypatch.setattr(trainer.model, "forward", lambda batch, smoothing: seen.append(batch) or {})
+    monkeypatch.setattr(trainer.model, "forward", lambda batch, smoothing, per: seen.append(batch) or {})
     torch.manual_seed(0)
     trainer._parts(batch)
     changed = seen[0].read != batch.tokens
