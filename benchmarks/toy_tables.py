@@ -1,4 +1,4 @@
-"""A table of the paper on the demo's world: several worlds by several training seeds, each row with a rate of its own.
+"""Tables 3 to 5 of the paper on the demo's world: several worlds and training seeds, each row with its own rate.
 
     python benchmarks/toy_tables.py ARTIFACTS --table 4 [--override "train.distill_weight=0 aspects.use=[]"]
         [--worlds 3] [--seeds 3] [--rates 1e-3 2e-3 4e-3] [--at-once 2]

@@ -170,8 +170,8 @@ def test_what_comes_out_the_same_ends_there(world):
         row["caption"] = f"  {row['caption']}  ".replace(" ", "  ")
     world.write(rows)
     assert world.run().ran() == {"Corpus"}
-    world.run("aspects.use=[]")
-    counted = world.run("aspects.use=[] vocabulary.min_count=2").ran()
+    world.run("aspects.use=[] vocabulary.min_count=2")
+    counted = world.run("aspects.use=[] vocabulary.min_count=3").ran()
     assert counted == {"Vocabulary"}, "no word of the captions is that rare"
 
 

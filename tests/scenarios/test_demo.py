@@ -36,9 +36,9 @@ def test_every_stage_runs_and_the_scores_are_printed(tiny):
 def test_where_there_is_no_terminal_plain_lines_say_what_begins_and_what_is_left(tiny):
     lines = [line for line in tiny.output.splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
     said = "\n".join(line[9:] for line in lines)
-    assert re.search(r"^\[1/14\] ToyWorld\n\[1/14\] ToyWorld: done in [\d.]+ s$", said, re.MULTILINE)
-    assert re.search(r"^\[4/14\] DecodeShard 1 of 2: 16 videos in [\d.]+ s", said, re.MULTILINE)
-    assert re.search(r"^\[5/14\] EmbedFramesShard 2 of 2: 8 videos in [\d.]+ s$", said, re.MULTILINE)
+    assert re.search(r"^\[1/15\] ToyWorld\n\[1/15\] ToyWorld: done in [\d.]+ s$", said, re.MULTILINE)
+    assert re.search(r"^\[4/15\] DecodeShard 1 of 2: 16 videos in [\d.]+ s", said, re.MULTILINE)
+    assert re.search(r"^\[5/15\] EmbedFramesShard 2 of 2: 8 videos in [\d.]+ s$", said, re.MULTILINE)
     assert "\r" not in tiny.output
     [file] = tiny.artifacts.glob("logs/*.log")
     log = file.read_text()
@@ -57,12 +57,12 @@ def test_the_results_have_the_promised_formats(demo):
     assert scores["videos"] == len(captions)
     metrics = {"CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"}
     assert metrics <= set(scores)
-    assert len(scores["controls"]) == 2
+    assert len(scores["controls"]) == 3
     assert set(scores["interval"]) == metrics
     assert set(scores["aspects"]) == {"intention", "effect", "attribute"}
     videos = json.loads(demo.result("video_scores.json"))
     assert sorted(videos["caption"]) == sorted(videos["effect"]) == [row["video_id"] for row in captions]
-    assert all({*metrics, "told_right"} == set(control) for control in scores["controls"].values())
+    assert all({*metrics, "told_right", "ahead"} == set(control) for control in scores["controls"].values())
     assert b"<svg" in demo.result("report.html")
     assert demo.result("curves.svg").startswith(b"<svg")
     assert demo.result("curves.csv").startswith(b"epoch,")
@@ -137,7 +137,7 @@ def test_a_table_s_row_is_the_demo_itself_beside_the_paper_s(demo):
     assert "| VNS-GRU | – | 52.0 | – | 29.5 | – | 63.3 |" in text
     scores = json.loads(run.result("scores.json", "demo-table1-model-seed0"))
     assert scores == json.loads(demo.result("scores.json"))
-    assert f"| Clip4VideoCap | {100 * scores['CIDEr']:.1f} | 62.2 |" in text
+    assert f"| Clip4VideoCap (paper: V2C's split and scoring) | {100 * scores['CIDEr']:.1f} | 62.2 |" in text
     file = demo.artifacts / "tables" / "demo-table1-seeds1.csv"
     whole = file.read_text()
     assert f"Clip4VideoCap,METEOR,31.5,{100 * scores['METEOR']}," in whole
