@@ -21,6 +21,7 @@ import math
 import tomllib
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from types import SimpleNamespace
@@ -233,7 +234,7 @@ def main() -> None:
     folders: list[Path] = []
     for seed in range(chosen.seeds):
         if "stock" in chosen.sides:
-            make = lambda out: train_stock(data, words, out, epochs, seed, chosen.precision)  # noqa: B023, E731
+            make = partial(train_stock, data, words, epochs=epochs, seed=seed, precision=chosen.precision)
             folder = once(chosen.out / f"stock-{seed}", (epochs, chosen.precision, chosen.images), make)
             kept = torch.load(folder / "best.pt", weights_only=True)
             model = Stock(data.rows["val"].shape[2], len(words), 30)
@@ -243,8 +244,8 @@ def main() -> None:
                 found[f"stock, beam {size}"].append(write_stock(model, rows, list(data.captions["val"]), words, size))
         if "ours" in chosen.sides:
             of_seed = config(chosen.config, seed=seed, epochs=epochs, precision=chosen.precision)
-            made = lambda out: train_ours(data, words, out, of_seed)  # noqa: B023, E731
-            folders.append(once(chosen.out / f"ours-{seed}", (vars(of_seed), chosen.images), made))
+            make = partial(train_ours, data, words, settings=of_seed)
+            folders.append(once(chosen.out / f"ours-{seed}", (vars(of_seed), chosen.images), make))
             for size in (1, beam):
                 found[f"ours, beam {size}"].append(write_ours(data, "val", folders[-1:], size, settings))
     if len(folders) > 1:

@@ -63,7 +63,10 @@ def test_only_a_sample_that_beats_the_others_becomes_likelier():
     model = make(decoder={"dropout": 0.0}).train()
     frames, mask = torch.randn(2, 4, D_IN), torch.ones(2, 4, dtype=torch.bool)
     torch.manual_seed(1)
-    rewards = lambda videos, captions: [float(len(text)) for text in captions]  # noqa: E731
+
+    def rewards(videos, captions):
+        return [float(len(text)) for text in captions]
+
     loss, mean = scst_loss(model, rewards, torch.tensor([0, 1]), frames, mask, 4)
     torch.manual_seed(1)
     drawn = sample(model, model.encode(frames, mask), 4)
