@@ -41,12 +41,14 @@ FILES = {
     "Vocabulary": ["vocabulary.json"],
     "Train": ["model.safetensors", "model.json", "vocabulary.json", "curves.csv"],
     "Caption": ["captions.json"],
+    "Neighbours": ["captions.json"],
     "References": ["references.json", "paraphrases.gz"],
     "Score": ["scores.json", "video_scores.json"],
     "Report": ["report.html", "scores.json", "video_scores.json", "captions.json", "model.safetensors"],
 }
 LUIGI = (sys.executable, "-m", "luigi", "--module", "tasks")
 TABLE = {"number": 4, "seeds": 3}
+QUALITY = {"distinct": 1.0, "words": 1, "known": 1, "copied": 0.0, "broken_off": 0.0, "repeated": []}
 SCORES = dict.fromkeys(("CIDEr", "METEOR", "ROUGE-L", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4"), 0.0)
 
 
@@ -74,7 +76,7 @@ def make(folder: Path, videos: int, captions: int) -> None:
 
 def finish(experiment: Experiment) -> None:
     """Publish what follows the features."""
-    for stage in (tasks.Vocabulary, tasks.Train, tasks.Caption, tasks.References, tasks.Score, tasks.Report):
+    for stage in (getattr(tasks, name) for name in FILES):  # in an order in which each has what it needs
         task = stage.of(experiment)
         experiment.look_again()
         task.recipe.digests(compute=True)
@@ -82,7 +84,7 @@ def finish(experiment: Experiment) -> None:
         def write(place: Path, names: list[str] = FILES[stage.__name__]) -> None:
             for name in names:
                 head = {"protocol": "coco", "split": "test", "videos": 1, "aspects": {}, "controls": {}}
-                head |= SCORES | {"interval": {metric: [0.0, 0.0] for metric in SCORES}}
+                head |= SCORES | {"quality": QUALITY, "interval": {metric: [0.0, 0.0] for metric in SCORES}}
                 (place / name).write_text(json.dumps(head if name == "scores.json" else []))
 
         if not task.complete():
