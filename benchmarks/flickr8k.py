@@ -173,7 +173,9 @@ def train_ours(data: Flickr8k, words: Vocabulary, out: Path, settings: SimpleNam
     lengths = {"max_tokens": settings.decoder.max_tokens, "max_aspect_tokens": settings.decoder.max_aspect_tokens}
     train(
         settings,
-        train=TrainingData(videos, data.features("train"), words, aspects=(), **lengths),
+        train=TrainingData(
+            videos, data.features("train"), words, consensus=settings.train.consensus, aspects=(), **lengths
+        ),
         val=(data.features("val"), list(data.captions["val"])),
         vocabulary=words,
         validate=CiderScorer(data.captions["val"]).score,

@@ -87,7 +87,9 @@ class Padded(nn.Module):
         whole = Packed(read, targets, torch.arange(len(read)), len(tokens), tokens.shape[1] - 1)
         hidden = model.hidden(memory, "caption", whole)
         real = (targets != PAD).nonzero().squeeze(1)
-        return {"caption": losses.words(model.logits(hidden[real]), targets[real], label_smoothing)}
+        return {
+            "caption": losses.words(model.logits(hidden[real]).float().log_softmax(-1), targets[real], label_smoothing)
+        }
 
 
 def with_torchs_dropout(module: nn.Module) -> nn.Module:

@@ -139,6 +139,10 @@ class TrainConfig(Section):
     """Largest norm of the gradient, cut before the step."""
     label_smoothing: What[Share] = 0.1
     """Label smoothing of every word loss."""
+    consensus: What[Annotated[float, Field(ge=0, le=1)]] = 0.0
+    """How far a caption's loss weighs by its CIDEr against the others of its video; 0: all weigh alike."""
+    r_drop: What[Weight] = 0.0
+    """Weight of R-Drop: each batch is read twice, and what two draws of dropout make of a word is drawn together."""
     word_dropout: What[Share] = 0.0
     """Share of a caption's words that are shown as unknown while it is read in training."""
     ema: What[Share] = 0.0

@@ -36,6 +36,25 @@ class Batch:
     """By aspect (B, T_a) int64; the row of a video without that aspect is PAD throughout, which masks its loss."""
     read: Tensor | None = None
     """(B, T) int64, what is read of the captions where that is not what is to be written."""
+    weights: Tensor | None = None
+    """(B,) float32, how much each caption's loss counts; None if all count alike."""
+
+    def twice(self) -> Batch:
+        """All of it, and behind it the same again."""
+
+        def again(values: Tensor | None) -> Tensor | None:
+            return None if values is None else torch.cat((values, values))
+
+        return Batch(
+            frames=again(self.frames),
+            mask=again(self.mask),
+            owners=torch.cat((self.owners, self.owners + len(self.frames))),
+            tokens=again(self.tokens),
+            text=again(self.text),
+            aspects={aspect: again(tokens) for aspect, tokens in self.aspects.items()},
+            read=again(self.read),
+            weights=again(self.weights),
+        )
 
 
 class FrameTable:

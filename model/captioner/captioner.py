@@ -138,35 +138,35 @@ class Captioner(nn.Module):
         x = self._embed(tokens, torch.full_like(tokens, cache.length))  # (B, K, d)
         return self.logits(self._decoder(source).step(x, cache))
 
-    def forward(self, batch: Batch, label_smoothing: float = 0.0, per: str = "own") -> dict[str, Tensor]:
+    def forward(
+        self, batch: Batch, label_smoothing: float = 0.0, per: str = "own", r_drop: bool = False
+    ) -> dict[str, Tensor]:
         """The losses of eq. 6 and 7 unweighted: `caption`, one an aspect and, of a batch with embeddings, `distill`.
 
         Each is a scalar. A word loss is divided by the number of its `own` words, or of the `caption`s', see
-        `train.aspects_per`; a video without an aspect's annotation has none there.
+        `train.aspects_per`; a video without an aspect's annotation has none there. With `r_drop` the batch must be
+        what `Batch.twice` gives, and how far its two halves are apart is among the losses.
         """
         memory = self.encode(batch.frames, batch.mask)
         words = Packed.of(batch.tokens, batch.read)
         count = None if per == "own" else len(words.targets)
-        result = {CAPTION: self._word_loss(memory, CAPTION, words, batch.owners, label_smoothing)}
+        weights = None if batch.weights is None else batch.weights[words.places // words.length]
+        chances = self._chances(memory, CAPTION, words, batch.owners)
+        result = {CAPTION: losses.words(chances, words.targets, label_smoothing, weights)}
+        if r_drop:
+            result["r_drop"] = losses.r_drop(chances)
         if batch.text is not None:
             seen = memory.vis2text, memory.frames
             result["distill"] = losses.distillation(*seen, batch.text, batch.owners, self.pooling)
         for aspect in self.aspects:
             words = Packed.of(batch.aspects[aspect])
-            result[aspect] = self._word_loss(memory, aspect, words, batch.owners, label_smoothing, count)
+            chances = self._chances(memory, aspect, words, batch.owners)
+            result[aspect] = losses.words(chances, words.targets, label_smoothing, count=count)
         return result
 
-    def _word_loss(
-        self,
-        memory: Memory,
-        source: str,
-        words: Packed,
-        owners: Tensor,
-        label_smoothing: float,
-        count: int | None = None,
-    ) -> Tensor:
-        logits = self.logits(self.hidden(memory, source, words, owners))
-        return losses.words(logits, words.targets, label_smoothing, count)
+    def _chances(self, memory: Memory, source: str, words: Packed, owners: Tensor) -> Tensor:
+        """Log-probabilities (n, V) of what follows each of `words`."""
+        return self.logits(self.hidden(memory, source, words, owners)).float().log_softmax(-1)
 
     def _decoder(self, source: str) -> Decoder:
         return self.decoder if source == CAPTION else self.aspects[source].decoder

@@ -68,12 +68,14 @@ class Consensus:
         each = [self.one(i, caption) for i, caption in enumerate(captions)]
         return np.mean(np.array(each)), each
 
-    def one(self, video: int, caption: Counts) -> float:
-        """CIDEr-D of one caption of one video, given its n-grams."""
+    def one(self, video: int, caption: Counts, but: int | None = None) -> float:
+        """CIDEr-D of one caption of one video, given its n-grams; against all its references `but` that one."""
         weights = [(ngram, count * self._inverse.get(ngram, self._unseen)) for ngram, count in caption.items()]
         norm, length = self._norm(caption), _bigrams(caption)
         total = [0.0] * LONGEST
-        group = zip(self._references[video], self._norms[video], self._lengths[video], strict=True)
+        group = list(zip(self._references[video], self._norms[video], self._lengths[video], strict=True))
+        if but is not None:
+            del group[but]
         for reference, other_norm, other_length in group:
             value = [0.0] * LONGEST
             for ngram, weight in weights:
@@ -85,7 +87,7 @@ class Consensus:
                 if norm[n] != 0 and other_norm[n] != 0:
                     value[n] /= norm[n] * other_norm[n]
                 total[n] += value[n] * penalty
-        return np.mean(np.array(total)) / len(self._references[video]) * 10.0
+        return np.mean(np.array(total)) / len(group) * 10.0
 
     def _norm(self, counts: Counts) -> list[float]:
         """The lengths of a text's vectors of 1- to 4-grams."""

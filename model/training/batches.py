@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from videocap.model.frames import Batch, Features, FrameTable
+from videocap.model.training.consensus import caption_weights
 from videocap.model.vocabulary import PAD, Vocabulary, tokenize
 
 
@@ -61,6 +62,7 @@ class TrainingData:
         videos: V videos with captions and aspects.
         features: their frame features, in the order of `videos`.
         vocabulary: the known words.
+        consensus: as `train.consensus`.
         embeddings: T_CLIP, float16 (rows, d_text); None where nothing is distilled.
         rows: the row of each caption in `embeddings`.
         target: `standardised` for embeddings less their mean over the training captions, by their standard deviation,
@@ -79,6 +81,7 @@ class TrainingData:
         features: Features,
         vocabulary: Vocabulary,
         *,
+        consensus: float = 0.0,
         embeddings: np.ndarray | None = None,
         rows: Mapping[str, int] | None = None,
         target: str = "standardised",
@@ -96,6 +99,7 @@ class TrainingData:
                 raise ValueError(f"training video {video.id!r} has no caption with a word in it")
         self.captions = TokenTable([[vocabulary.encode(c, max_tokens) for c in kept] for kept in captions])
         self.owners = torch.repeat_interleave(self.captions.counts)  # (captions,), the video of each
+        self.weights = caption_weights(captions, consensus) if consensus else None  # (captions,)
         self.text = None if embeddings is None else _TextTable(embeddings, rows or {}, captions, videos, target)
         self.aspects = {}
         for aspect in aspects:
@@ -163,6 +167,7 @@ class TrainingData:
                 owners=owner.to(self.device),
                 tokens=self.captions(captions[part]),
                 text=None if self.text is None else self.text(captions[part].to(self.device)),
+                weights=None if self.weights is None else self.weights[captions[part]].to(self.device),
                 aspects={aspect: table(drawn[aspect][part]) for aspect, table in self.aspects.items()},
             )
 

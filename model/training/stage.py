@@ -53,6 +53,7 @@ def make(
         features,
         words,
         **({} if rows_text is None else _texts(videos, rows_text)),
+        consensus=config.train.consensus,
         target=config.vis2text.target,
         aspects=config.aspects.use,
         max_tokens=config.decoder.max_tokens,

@@ -113,18 +113,19 @@ class Trainer:
 
     def _parts(self, batch: Batch) -> dict[str, Tensor]:
         """The unweighted losses of `batch`."""
+        twice = self.model.training and self.options.r_drop > 0
+        if twice:
+            batch = batch.twice()
         if self.model.training and self.options.word_dropout:
             hidden = torch.rand(batch.tokens.shape, device=batch.tokens.device) < self.options.word_dropout
             batch = replace(batch, read=torch.where(hidden & (batch.tokens != SOS), UNK, batch.tokens))
         with self.device.autocast():
-            return self.model(batch, self.options.label_smoothing, self.options.aspects_per)
+            return self.model(batch, self.options.label_smoothing, self.options.aspects_per, r_drop=twice)
 
     def _step(self, batch: Batch) -> dict[str, float]:
         """One optimiser step, unless the loss is not finite; gives the losses and the gradient's norm."""
-        options = self.options
         parts = self._parts(batch)
-        loss = sum(losses.weighted(parts, options.distill_weight, options.aspect_weights).values())
-        return self._descend(loss, parts)
+        return self._descend(sum(losses.weighted(parts, self.options).values()), parts)
 
     def _descend(self, loss: Tensor, shown: dict[str, Tensor]) -> dict[str, float]:
         self.optimizer.zero_grad(set_to_none=True)
@@ -178,7 +179,7 @@ class Trainer:
         sums: dict[str, list[Tensor]] = {}
         batches = list(islice(self._batches(0), PULL_BATCHES))
         for batch in batches:
-            parts = losses.weighted(self._parts(batch), self.options.distill_weight, self.options.aspect_weights)
+            parts = losses.weighted(self._parts(batch), self.options)
             for part, loss in parts.items():
                 found = torch.autograd.grad(loss, trunk, retain_graph=True, allow_unused=True)
                 found = [torch.zeros_like(p) if g is None else g.float() for g, p in zip(found, trunk, strict=True)]

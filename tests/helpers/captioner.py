@@ -65,7 +65,7 @@ def vocabulary(of: list[Video]) -> Vocabulary:
     return build([text for video in of for texts in (video.captions, *video.aspects.values()) for text in texts], 1)
 
 
-def training_data(of: list[Video], aspects=ASPECTS, embeddings="drawn", target="raw") -> TrainingData:
+def training_data(of: list[Video], aspects=ASPECTS, embeddings="drawn", target="raw", consensus=0.0) -> TrainingData:
     rows = {caption: index for index, caption in enumerate(sorted({c for video in of for c in video.captions}))}
     if isinstance(embeddings, str):
         embeddings = np.random.default_rng(1).standard_normal((len(rows), D_TEXT)).astype(np.float16)
@@ -73,6 +73,7 @@ def training_data(of: list[Video], aspects=ASPECTS, embeddings="drawn", target="
         of,
         features(len(of)),
         vocabulary(of),
+        consensus=consensus,
         embeddings=embeddings,
         rows=rows,
         target=target,

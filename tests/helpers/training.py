@@ -16,7 +16,7 @@ def run(folder: Path, settings, of, val=None, validate=lambda captions: 0.0) -> 
     out.mkdir()
     train(
         settings,
-        train=training_data(of, settings.aspects.use),
+        train=training_data(of, settings.aspects.use, consensus=settings.train.consensus),
         val=val,
         vocabulary=vocabulary(of),
         validate=validate,

@@ -104,6 +104,8 @@ TABLE = {
     "train.clip_norm": ("0.5", TRAIN),
     "train.label_smoothing": ("0.5", TRAIN),
     "train.captions_per_video": ("3", TRAIN),
+    "train.consensus": ("0.5", TRAIN),
+    "train.r_drop": ("2.0", TRAIN),
     "train.word_dropout": ("0.3", TRAIN),
     "train.ema": ("0.9", TRAIN),
     "train.scst_epochs": ("2", TRAIN),

@@ -9,9 +9,11 @@ from captioner import BLOCKS, D_IN, D_TEXT, WORDS, batch, config, logits, make
 
 from videocap.model.captioner import losses
 from videocap.model.captioner.captioner import Captioner
-from videocap.model.config import ASPECTS
+from videocap.model.config import ASPECTS, TrainConfig
 from videocap.model.frames import Batch
 from videocap.model.vocabulary import PAD
+
+ALIKE = TrainConfig(distill_weight=1.0, aspect_weights=(1.0, 1.0, 1.0))
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -76,7 +78,7 @@ def test_a_batch_without_any_annotation_of_an_aspect_trains_on():
     none = replace(full, aspects={**full.aspects, "effect": torch.full((6, 2), PAD)})
     parts = model(none)
     assert parts["effect"].item() == 0
-    sum(losses.weighted(parts, 1.0, (1, 1, 1)).values()).backward()
+    sum(losses.weighted(parts, ALIKE).values()).backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
@@ -121,7 +123,7 @@ def test_the_losses_of_a_seeded_model_stay_as_they_are(options, expected):
 @pytest.mark.parametrize("aspects", [(), ("effect",), ASPECTS])
 def test_gradients_reach_every_parameter_and_no_aspect_that_is_off(block, aspects):
     model = make(aspects=aspects, fusion={"block": block})
-    sum(losses.weighted(model(batch(aspects=aspects)), 1.0, (1, 1, 1)).values()).backward()
+    sum(losses.weighted(model(batch(aspects=aspects)), ALIKE).values()).backward()
     still = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert still == []
     assert {name.split(".")[1] for name, _ in model.named_parameters() if name.startswith("aspects.")} == set(aspects)

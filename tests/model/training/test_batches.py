@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from videocap.model.config import ASPECTS
+from videocap.model.training.consensus import caption_weights
 from videocap.model.vocabulary import PAD
 
 
@@ -110,3 +111,24 @@ def test_a_video_without_captions_and_an_aspect_without_annotations_are_named():
         video.aspects.pop("attribute")
     with pytest.raises(ValueError, match=r"'attribute': take it out of aspects\.use"):
         training_data(of)
+
+
+def test_a_caption_comes_with_its_weight_and_all_of_a_batch_comes_twice():
+    of = [Video(v.id, (*v.captions, f"what else {v.captions[0]}"), v.aspects) for v in videos(10)]
+    data, words = training_data(of, consensus=0.5), vocabulary(of)
+    weights = iter(caption_weights([video.captions for video in of], 0.5).tolist())
+    known = {(video.id, text): next(weights) for video in of for text in video.captions}
+    first = {tuple(data.frames(torch.tensor([i]))[0][0, 0].tolist()): video.id for i, video in enumerate(of)}
+    for batch in data.epoch(1, seed=0, batch_size=4, epoch="caption", captions_per_video=2):
+        ids = [first[tuple(batch.frames[owner, 0].tolist())] for owner in batch.owners]
+        found = [known[name, words.decode(row.tolist())] for name, row in zip(ids, batch.tokens, strict=True)]
+        assert batch.weights.tolist() == found
+        twice = batch.twice()
+        for name in ("frames", "mask", "tokens", "text", "weights"):
+            for half in getattr(twice, name).chunk(2):
+                assert torch.equal(half, getattr(batch, name))
+        for aspect, tokens in twice.aspects.items():
+            assert torch.equal(tokens, torch.cat((batch.aspects[aspect],) * 2))
+        assert torch.equal(twice.frames[twice.owners], torch.cat((batch.frames[batch.owners],) * 2))
+        assert twice.read is None
+    assert len(set(known.values())) > 1

@@ -212,6 +212,25 @@ def test_who_pulls_is_the_norm_of_each_weighted_gradient_in_the_shared_trunk():
         assert found[f"pull_{part}"] == pytest.approx(torch.cat(gradients).norm().item(), rel=1e-4)
 
 
+def test_with_r_drop_a_batch_is_read_twice_by_different_dropout():
+    of = videos(8)
+    alike = next(training_data(of).epoch(1, seed=0, batch_size=8, epoch="video"))
+    parts = {}
+    for dropout, r_drop in ((0.0, 0.0), (0.0, 2.0), (0.5, 2.0)):
+        settings = config(r_drop=r_drop, decoder={"dropout": dropout})
+        trainer = Trainer(settings, training_data(of), len(vocabulary(of)))
+        trainer.model.train()
+        parts[dropout, r_drop] = trainer._parts(alike)
+    once, same, apart = parts.values()
+    assert "r_drop" not in once
+    for part, loss in once.items():
+        torch.testing.assert_close(same[part], loss)
+    assert same["r_drop"].item() == pytest.approx(0, abs=1e-9)
+    assert apart["r_drop"] > 1e-5
+    assert "r_drop" not in trainer.pulls()
+    assert {f"pull_{part}" for part in once} == set(trainer.pulls())
+
+
 def test_the_running_mean_of_the_weights_is_what_is_validated_and_kept(tmp_path):
     of, seen = videos(8), []
     val = (features(8), [video.id for video in of])
@@ -245,7 +264,7 @@ def test_words_that_are_dropped_are_read_as_unknown_and_still_to_be_written(monk
     of = videos(8)
     trainer = Trainer(config((), word_dropout=0.5, batch_size=8), training_data(of, ()), len(vocabulary(of)))
     batch, seen = next(trainer._batches(1)), []
-    monkeypatch.setattr(trainer.model, "forward", lambda batch, smoothing, per: seen.append(batch) or {})
+    monkeypatch.setattr(trainer.model, "forward", lambda batch, *_, **__: seen.append(batch) or {})
     torch.manual_seed(0)
     trainer._parts(batch)
     changed = seen[0].read != batch.tokens
@@ -289,6 +308,7 @@ def run_with_validation(folder: Path, epochs: int) -> Path:
     of = videos(8)
     drawn = {"frames": "shuffled"}  # what a model is shown is drawn, too
     options = {"epoch": "caption", "captions_per_video": 2, "word_dropout": 0.2, "ema": 0.9}
+    options |= {"r_drop": 1.0, "consensus": 0.5}
     half = epochs // 2
     settings = config(epochs=half, scst_epochs=epochs - half, lr=1e-2, scst_lr=1e-3, fusion=drawn, **options)
     val = (features(8), [video.id for video in of])
