@@ -20,7 +20,7 @@ import json
 import math
 import tomllib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
@@ -159,11 +159,13 @@ def write_stock(model: Stock, rows: Tensor, names: list[str], words: Vocabulary,
     return {name: words.decode(text) for name, text in zip(names, found, strict=True)}
 
 
-def config(file: Path, **changes: object) -> SimpleNamespace:
-    """The sections of a config that training reads, with fields of [train] changed."""
+def config(file: Path, changes: Mapping[str, object]) -> SimpleNamespace:
+    """The sections of a config that training reads, with `changes` such as {"train.seed": 1}, but for those to None."""
     given = tomllib.loads(file.read_text(encoding="utf-8"))
-    fields = {name: given.get(name, {}) for name in SECTIONS}
-    fields["train"] = fields["train"] | {name: value for name, value in changes.items() if value is not None}
+    fields = {name: dict(given.get(name, {})) for name in SECTIONS}
+    for (section, field), value in ((name.split("."), value) for name, value in changes.items()):
+        if value is not None:
+            fields[section][field] = value
     return SimpleNamespace(**{name: kind(**fields[name]) for name, kind in SECTIONS.items()})
 
 
@@ -229,7 +231,7 @@ def main() -> None:
     parser.add_argument("--ensemble", action="store_true", help="all seeds write them together")
     chosen = parser.parse_args()
     data = Flickr8k(DATA, chosen.images)
-    settings = config(chosen.config)
+    settings = config(chosen.config, {})
     epochs, beam = chosen.epochs or settings.train.epochs, settings.generate.beam
     words = build((text for of in data.captions["train"].values() for text in of), settings.vocabulary.min_count)
     found: dict[str, list[dict[str, str]]] = {f"{side}, beam {size}": [] for side in chosen.sides for size in (1, beam)}
@@ -245,7 +247,9 @@ def main() -> None:
             for size in (1, beam):
                 found[f"stock, beam {size}"].append(write_stock(model, rows, list(data.captions["val"]), words, size))
         if "ours" in chosen.sides:
-            of_seed = config(chosen.config, seed=seed, epochs=epochs, precision=chosen.precision)
+            of_seed = config(
+                chosen.config, {"train.seed": seed, "train.epochs": epochs, "train.precision": chosen.precision}
+            )
             make = partial(train_ours, data, words, settings=of_seed)
             folders.append(once(chosen.out / f"ours-{seed}", (vars(of_seed), chosen.images), make))
             for size in (1, beam):

@@ -114,10 +114,9 @@ def main() -> None:
     folds = [Fold(captions, rows, number, chosen.folds) for number in range(chosen.folds)]
     numbers = range(chosen.folds) if chosen.only is None else chosen.only
 
-    def of_fold(number: int, lr: float | None = None, **fusion: object) -> SimpleNamespace:
-        settings = config(chosen.config, seed=number, epochs=chosen.epochs, precision=chosen.precision, lr=lr)
-        settings.fusion = settings.fusion.model_copy(update=fusion)
-        return settings
+    def of_fold(number: int, **more: object) -> SimpleNamespace:
+        changes = {"seed": number, "epochs": chosen.epochs, "precision": chosen.precision}
+        return config(chosen.config, {f"train.{name}": value for name, value in changes.items()} | more)
 
     def written(name: str, number: int, settings: SimpleNamespace) -> dict[str, str]:
         folder = trained(folds[number], chosen.out / f"{name.replace(' ', '-').replace(',', '')}-{number}", settings)
@@ -132,23 +131,21 @@ def main() -> None:
     if chosen.part == "controls":
         model = None
         for name, frames in CONTROLS.items():
-            scores = whole([written(name, number, of_fold(number, frames=frames)) for number in numbers])
+            scores = whole([written(name, number, of_fold(number, **{"fusion.frames": frames})) for number in numbers])
             if scores:
                 show(name, scores, model)
                 model = model or scores
         show("nearest videos", whole([neighbours(fold, "test") for fold in folds]), model)
         return
     for name, (block, scales) in ROWS.items():
-        found = {}
+        row, found = {"fusion.block": block, "fusion.scales": scales}, {}
         for lr in chosen.rates:
             of = range(min(chosen.choose, chosen.folds))  # whichever folds are to run: all choose alike
-            runs = [(number, of_fold(number, lr, block=block, scales=scales)) for number in of]
+            runs = [(number, of_fold(number, **row, **{"train.lr": lr})) for number in of]
             folders = [trained(folds[n], chosen.out / f"{block}-{scales}-{lr:g}-{n}", settings) for n, settings in runs]
             found[lr] = mean(map(best_cider, folders))
         best = max(found, key=found.get)
-        parts = [
-            written(f"{block}-{scales}-{best:g}", n, of_fold(n, best, block=block, scales=scales)) for n in numbers
-        ]
+        parts = [written(f"{block}-{scales}-{best:g}", n, of_fold(n, **row, **{"train.lr": best})) for n in numbers]
         if scores := whole(parts):
             show(
                 name,

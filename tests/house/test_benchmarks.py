@@ -19,6 +19,7 @@ SMALLEST = {
     "encoders": ("--frames 1 --texts 4 --no-compile --rounds 1", "captions: ours bf16 / OpenAI's fp32 "),
     "extraction": ("--frames 1 --rounds 1 CLIP", "plain loop / ours, fp32 +"),
     "flickr8k": ("out --images 20 --epochs 1 --seeds 1", "ours, beam 5 +"),
+    "flickr8k_ablation": ("out --images 20 --epochs 1 --rows base no-norm", "no-norm +"),
     "frames": ("--videos 2 --rounds 1 CLIP", "ffmpeg to nothing / before resizing +"),
     "generation": ("--videos 1 --plain 1 --rounds 1", r"reference +[\d.]+ captions/s: batched / this "),
     "hours": (
