@@ -4,8 +4,8 @@
         [--precision bf16] [--rows NAME ...]
 
 Data, training and choice of the epoch are those of `flickr8k.py`. R-Drop, which doubles a training's time, is a row of
-its own, and not in the others (`base`). Beam sizes and length penalties are tried on the first row's models. What is trained
-lies in OUT, and is not trained again: a killed run goes on.
+its own, and not in the others (`base`). Beam sizes and length penalties are tried on the first row's models. What is
+trained lies in OUT, and is not trained again: a killed run goes on.
 """
 
 from __future__ import annotations
