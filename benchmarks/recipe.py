@@ -37,7 +37,7 @@ WIDTH, EMBEDDING = 512, 512  # numbers in a row of ViT-B/16's features, of frame
 
 def trainer(file: Path, videos: int | None = None, aspects: bool = False) -> Trainer:
     """A config's captioner in training on MSR-VTT's captions, or on those of so many videos."""
-    settings = config(file)
+    settings = config(file, {})
     use = ASPECTS if aspects else ()
     settings.aspects = AspectsConfig(use=use)
     captions, _, _ = msrvtt()

@@ -80,7 +80,7 @@ class Padded(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, batch: Batch, label_smoothing: float, per: str) -> dict[str, torch.Tensor]:
+    def forward(self, batch: Batch, label_smoothing: float, per: str, r_drop: bool) -> dict[str, torch.Tensor]:
         model, tokens = self.model, batch.tokens
         memory = model.encode(batch.frames[batch.owners], batch.mask[batch.owners])
         read, targets = tokens[:, :-1].flatten(), tokens[:, 1:].flatten()
@@ -121,7 +121,8 @@ def main() -> None:
         )
 
         def side(share: int, words=words, data=data, sections=sections, **options: str) -> tuple[Trainer, Callable]:
-            settings = TrainConfig(device="cpu", distill_weight=0.0, captions_per_video=share, **options)
+            shared = {"epoch": "caption", "captions_per_video": share}
+            settings = TrainConfig(device="cpu", distill_weight=0.0, **shared, **options)
             of_side = SimpleNamespace(**vars(sections), train=settings)
             trainer = Trainer(of_side, data, words)
             epochs = (batch for n in cycle(range(1, 1000)) for batch in trainer._batches(n))
