@@ -246,6 +246,35 @@ class Caption(Stage):
         return super().inputs() | {"others": self.others()}
 
 
+class Model(Stage):
+    """The captioner as it travels, with all that decides a caption: `videocap export-model` copies this folder."""
+
+    makes = "videocap.model.captioner.folder:make"
+    reads = ("generate", "experiment.license", "data.kind", "data.features", *EmbedFramesShard.reads)
+
+    def needs(self) -> dict[str, Need]:
+        tables = [f"{part}.{split}" for part in ("videos", "captions") for split in SPLITS]
+        made = {} if self.config.data.features else EmbedFramesShard.of(self).needs()
+        return {
+            "trained": (Train, ""),
+            "counts": (Corpus, "counts.json"),
+            **{table.replace(".", "_"): (Corpus, f"{table}.json") for table in tables},
+            **({"encoder": made["checkpoint"]} if made else {}),
+        }
+
+    def sources(self) -> dict[str, Path | str]:
+        own = {} if self.config.data.features else EmbedFramesShard.of(self).sources()
+        return own | Caption.of(self).sources()
+
+    def inputs(self) -> dict:
+        more: dict = {"weights": None, "others": Caption.of(self).others()}
+        if not self.config.data.features:
+            spec = EmbedFramesShard.of(self)
+            made = {manifest["provenance"].get("computed") for manifest in spec.store.manifests().values()}
+            more |= {"weights": spec.inputs()["checkpoint"], "computed": made - {None}}
+        return super().inputs() | more
+
+
 def control(name: str) -> tuple[type[Train], type[Caption]]:
     """Train and Caption of a control: of the same experiment, but for the fields that it changes."""
     title = name.title().replace("_", "")
@@ -322,9 +351,7 @@ class Report(Stage):
             "references": (Corpus, f"captions.{split}.json"),
             "table": (Corpus, f"videos.{split}.json"),
             "counts": (Corpus, "counts.json"),
-            "model": (Train, "model.safetensors"),
-            "architecture": (Train, "model.json"),
-            "vocabulary": (Train, "vocabulary.json"),
+            "model": (Model, ""),
             "curves": (Train, "curves.csv"),
         }
 
@@ -337,7 +364,7 @@ class Report(Stage):
             "paper": self.sources()["paper"],
             "videos": sampling.data.videos or (rendered and rendered / "videos"),
             "sampling": sampling,
-            "sampler": later("videocap.extract.video.sampler:Sampler"),  # whose code decides none of its results
+            "sampler": later("videocap.extract.video.sampler:in_folder"),  # whose code decides none of its results
         }
         return super().inputs() | shown | {"failures": FrameFeatures.of(self).rows.failures()}
 

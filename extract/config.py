@@ -12,7 +12,7 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -41,6 +41,11 @@ class Section(BaseModel):
     def unused(self) -> tuple[str, ...]:
         """Fields that can't matter beside the values of the others, and so are in no key."""
         return ()
+
+    def deciding(self) -> Self:
+        """Only the fields that decide values as they are here; all others have their defaults."""
+        fields = type(self).model_fields.items()
+        return type(self)(**{name: getattr(self, name) for name, field in fields if "what" in field.metadata})
 
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of imported features

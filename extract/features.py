@@ -18,7 +18,7 @@ from videocap.extract.encoders import load
 from videocap.extract.encoders.openai_clip import ClipEncoder
 from videocap.extract.shards import shard as shards
 from videocap.extract.shards import writer
-from videocap.extract.video.sampler import Item, Sampler, SourceChanged
+from videocap.extract.video.sampler import Item, Sampler, SourceChanged, in_folder
 
 MOST_HELD = 512 << 20  # bytes of frames in memory
 
@@ -50,7 +50,7 @@ def decode_shard(
     """
     folder = videos or config.data.videos
     done, arrays, times, held = [], [], [], 0
-    with Sampler([name for name, _ in items], folder, config.decode, config.encoder) as sampler:
+    with in_folder([name for name, _ in items], folder, config.decode, config.encoder) as sampler:
         for item in tqdm(items, f"decode {part}", unit="video", disable=None):
             if read := sampler.read(item):
                 done.append(item)
@@ -102,7 +102,7 @@ def embed_frames_shard(
     failed = {failure["digest"] for failure in failures}
     wanted = [item for item in items if item[1] not in failed]
     done, arrays, times = [], [], []
-    with Sampler([name for name, _ in wanted], folder, config.decode, config.encoder) as sampler:
+    with in_folder([name for name, _ in wanted], folder, config.decode, config.encoder) as sampler:
         videos_read = read_frames(wanted, before.rows, sampler)
         rows_made = encoded(encoder, videos_read, config.encoder.batch_size)
         for item, frame_times, rows in tqdm(rows_made, f"embed {part}", unit="video", total=len(wanted), disable=None):

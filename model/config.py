@@ -23,7 +23,7 @@ CONTROLS: dict[Control, dict[str, Any]] = {
 }
 """What each control changes of its experiment's config."""
 
-MODEL_FILES = ("model.safetensors", "model.json", "vocabulary.json")
+MODEL_FILES = ("config.json", "model.safetensors", "vocabulary.json")
 """What a trained captioner is rebuilt from."""
 
 Positive = Annotated[int, Field(ge=1)]
@@ -184,17 +184,27 @@ class GenerateConfig(Section):
     models: Where[Models] = ()
     """Other runs, whose models write with this one, each word by the mean of their probabilities: names, or paths (with
     a slash) of folders like `runs/NAME`. Controls write alone."""
+    method: What[Literal["beam", "sample"]] = "beam"
+    """Search for likely captions, or draw them word by word."""
     beam: What[Positive] = 5
     """Beam size; 1 is greedy."""
     length_penalty: What[Weight] = 1.0
     """A caption's log-probability is divided by its length to this power."""
     no_repeat_ngram: What[Annotated[int, Field(ge=0)]] = 0
     """No sequence of so many words stands twice in a caption or aspect; 0 allows all."""
+    temperature: What[Annotated[float, Field(gt=0)]] = 1.0
+    """Of samples: below 1 likely words become likelier."""
+    top_p: What[Annotated[float, Field(gt=0, le=1)]] = 1.0
+    """Of samples: only the likeliest words that together are at least so likely are drawn."""
+    seed: What[int] = 0
+    """Of samples, which depend on it and on the video's features."""
     batch_size: How[Positive] = 64
     """Videos generated together."""
 
     def unused(self) -> tuple[str, ...]:
-        return () if self.no_repeat_ngram else ("no_repeat_ngram",)
+        if self.method == "sample":
+            return ("beam", "length_penalty", "no_repeat_ngram")
+        return ("temperature", "top_p", "seed", *(() if self.no_repeat_ngram else ("no_repeat_ngram",)))
 
 
 class ScoreConfig(Section):

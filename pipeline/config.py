@@ -44,6 +44,8 @@ class ExperimentConfig(_Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), "how"] = "demo"
     """Results go to `runs/<name>` in the artifacts folder."""
+    license: Annotated[str, Field(pattern=r"^[A-Za-z0-9.+-]{0,60}$"), "what"] = ""
+    """Under which the trained model is given away, as model hubs call it: "cc-by-4.0". Empty: nobody has said."""
 
 
 class PipelineConfig(_Section):

@@ -12,9 +12,6 @@ SAME_RESULTS = {
     # extract.corpus.corpus
     "2cce3f3bc3a3d037114c12bef1eff2ed141d0dc5cab50ef4595d34addcb84e73":
         "675a989e9b3c8f1b2cf5b7595d0f3d8c576547deb5144aef5d7bfa4d613c6a91",
-    # extract.features
-    "0c7308dea91aadb39d94f961d37930a8cb9425d9b941824d366170f6dd878acd":
-        "65de034fc81ea1fa0f4fc38dd077751ba35c5277e872d50b3d579a3e52eaa787",
     # extract.toy.clip
     "41a947ea4c1e2f8d5b0bbfdef1eb0dce32f8e944117403fe31ca6214bc11acfc":
         "b42a4269b9a8ab3415e286d6408dd15975c270bfbd8e13399deeefefd5701ae2",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module, metadata
 from pathlib import Path
 
+FORMATS = ("text", "jsonl", "json", "coco", "csv", "srt", "vtt")  # of captions, see captioned.py
 DEFAULT_CONFIG = Path(__file__).parent.joinpath("configs", "demo.toml").resolve()
 
 
@@ -42,7 +44,29 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("caption", parents=of_experiment, help="caption any videos by the trained model")
     command.add_argument("videos", nargs="+", metavar="VIDEO", help="a file, or a folder for all videos below it")
     command.add_argument("--frames", type=Path, metavar="FOLDER", help="put a picture of each one's frames there")
+    about = "the captioner: a folder as export-model writes it, or a hub's org/name; no config is read then"
+    command.add_argument("--model", metavar="FOLDER", help=about)
+    command.add_argument("--revision", help="of a hub's repository: a branch, tag or commit")
+    command.add_argument("--device", default="auto", help="for --model: auto, cpu, cuda, cuda:1 …")
+    command.add_argument("--encoder", type=Path, metavar="FILE", help="for --model: its encoder's checkpoint")
+    command.add_argument("--format", choices=FORMATS, default="text", help="of what is written; by default %(default)s")
+    command.add_argument("--output", type=Path, metavar="FILE", help="where to, but for standard output")
+    command.add_argument("--every", type=seconds, metavar="10s", help="caption parts of this length, one by one")
+    command.add_argument("--nbest", type=count, default=1, metavar="K", help="tell K captions, and how likely they are")
+    command.add_argument("--beam", type=count, metavar="N", help="of the search, if not the model's own")
+    command.add_argument("--sample", action="store_true", help="draw captions word by word, in place of a search")
+    command.add_argument(
+        "--temperature", type=float, metavar="T", help="of samples: below 1, likely words are likelier"
+    )
+    command.add_argument("--top-p", type=float, metavar="P", help="of samples: only the likeliest words, together P")
+    command.add_argument("--seed", type=int, metavar="N", help="of samples")
     command.set_defaults(run="caption:caption")
+    about = "write an experiment's captioner as a folder that needs nothing else"
+    command = commands.add_parser("export-model", parents=[of_override], help=about)
+    command.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="a name in runs/; else the config's")
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="to be made")
+    command.add_argument("--with-encoder", action="store_true", help="let the encoder's weights go along")
+    command.set_defaults(run="export:export_model")
     of_store = commands.add_parser("store", help="the stores of features, and the folder they are in")
     _add_store_commands(of_store.add_subparsers(dest="of", required=True), of_config, of_override, for_programs)
     about = "two experiments: scores, how sure they differ, and in which videos"
@@ -101,6 +125,15 @@ def count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of items")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """A length of time on the command line: 10, 10s, 1.5m."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", text)
+    value = float(match[1]) * {"m": 60, "h": 3600}.get(match[2], 1) if match else 0.0
+    if not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length of time: 10s, say, or 1m")
+    return value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

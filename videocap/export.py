@@ -1,4 +1,4 @@
-"""`videocap store export` and `import`: features in the formats of other code."""
+"""`videocap export-model`, `store export` and `store import`: what leaves for other machines, and other code."""
 
 from __future__ import annotations
 
@@ -7,15 +7,45 @@ import re
 import sys
 from pathlib import Path
 
+from rich.filesize import decimal
+
 from videocap import tasks
+from videocap.experiment_model import Shown, find
 from videocap.extract.config import NAME
 from videocap.extract.shards import exchange
 from videocap.extract.shards.store import FeatureStore
+from videocap.model.config import MODEL_FILES
 from videocap.pipeline.config import load
 from videocap.pipeline.stages.experiment import artifacts_of
 from videocap.pipeline.stores import imported
 from videocap.pipeline.words import printable
 from videocap.store import store_folders
+
+
+def export_model(chosen: argparse.Namespace) -> int:
+    """Write the captioner's folder of an experiment."""
+    from videocap.captioner import VideoCaptioner
+
+    found = _experiment(chosen)
+    captioner = VideoCaptioner.from_pretrained(found.folder, encoder=found.encoder)
+    target = chosen.folder
+    captioner.save_pretrained(target, chosen.with_encoder)
+    for remark in found.remarks:
+        print(f"warning: {printable(remark)}", file=sys.stderr)
+    size = sum(path.stat().st_size for path in target.iterdir())
+    print(f"{target}: {decimal(size)}, a captioner's folder; its README.md says what it is and how it is used")
+    return 0
+
+
+def _experiment(chosen: argparse.Namespace) -> Shown:
+    """What an experiment shows that is named, or that the config is of."""
+    if chosen.experiment is None:
+        return find(chosen.config, chosen.override)
+    named = Path(chosen.experiment)
+    folder = named if named.is_dir() else artifacts_of(load(tasks.Config, Path(chosen.config))).root / "runs" / named
+    if not (folder / MODEL_FILES[0]).is_file():
+        raise ValueError(f"{folder} has no captioner: name an experiment that has run to its end, or its folder")
+    return Shown(folder)
 
 
 def export_store(chosen: argparse.Namespace) -> int:

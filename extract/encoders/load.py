@@ -35,7 +35,7 @@ def load(weights: str | Path, device: str = "auto", precision: Precision = "auto
         ValueError: if there is no such model, or the file is no such checkpoint.
     """
     where = resolve(device, precision)
-    state = read_state(_find(str(weights)))
+    state = read_state(find(str(weights)))
     kind = next((kind for kind in ARCHITECTURES if kind.recognises(state)), ARCHITECTURES[0])
     try:
         model = kind.build(state)
@@ -78,8 +78,12 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def _find(weights: str) -> Path:
-    """The checkpoint's file, downloaded if need be."""
+def find(weights: str) -> Path:
+    """The checkpoint's file, downloaded if need be.
+
+    Raises:
+        ValueError: if there is no such model or file, or no network.
+    """
     try:
         for kind in ARCHITECTURES:
             if weights in kind.NAMES:

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
@@ -22,7 +23,8 @@ from videocap.extract.video.demux import FORMATS, MAX_FRAMES, Stream, VideoError
 from videocap.extract.video.probe import deadline, limit_memory
 
 PATH = "PATH"
-MOST_TERMS = 1500  # of a filter: one argument holds 128 KB
+MOST_TERMS = 1500  # of a filter that counts frames, too, or drops packets: one argument holds 128 KB
+MOST_LETTERS = 100_000  # of an argument; a longer filter is given in a file
 MOST_REORDERED = 200  # frames by which the orders of decoding and of showing may differ
 WORTH_SEEKING = 100  # frames that take about as long to decode as ffmpeg to start
 
@@ -191,6 +193,12 @@ class _Decoder:
             .global_args("-max_error_rate", "0", "-xerror")
             .compile(cmd=imageio_ffmpeg.get_ffmpeg_exe())
         )
+        self.filter = tempfile.NamedTemporaryFile("w", prefix="videocap-", suffix=".filter")
+        place = arguments.index("-filter_complex") if "-filter_complex" in arguments else 0
+        if place and len(arguments[place + 1]) > MOST_LETTERS:
+            self.filter.write(arguments[place + 1])
+            self.filter.flush()
+            arguments[place : place + 2] = ["-/filter_complex", self.filter.name]
         # Put in last: ffmpeg-python takes no name that is not UTF-8.
         arguments[arguments.index(PATH)] = f"file:{os.path.abspath(path)}"
         self.path = path
@@ -220,6 +228,7 @@ class _Decoder:
         self.process.kill()
         self.process.wait()
         self.pipe.close()
+        self.filter.close()
         self.complaints.join()
 
 

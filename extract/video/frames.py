@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from typing import Any, Literal
+from itertools import chain, islice
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -58,25 +60,21 @@ def choose(
     return [(2 * i + 1) * count // (2 * frames) for i in range(frames)]
 
 
-def read(
-    path: str | os.PathLike,
-    prober: Prober,
-    *,
-    sampling: Literal["uniform", "fps"],
-    frames: int,
-    fps: float,
-    placement: Literal["centres", "ends"],
-    square_pixels: bool,
-    geometry: Mapping[str, Any],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sample, decode, resize and crop the frames of one video.
+class Part(NamedTuple):
+    """What is sampled of a video, or of a part of it."""
 
-    Args:
-        path: the video file.
-        prober: reads its packets; time and pixel limits are the prober's.
-        sampling, frames, fps, placement: of `choose`.
-        square_pixels: whether frames whose pixels are not square are resized to the shape in which they are shown.
-        geometry: the arguments of `resize_crop`.
+    start: float
+    """Seconds from the first frame, where it begins."""
+    end: float
+    """Where it ends, which for the last one is when its last frame has been shown."""
+    images: np.ndarray
+    """uint8 (n, pixels, pixels, 3)."""
+    times: np.ndarray
+    """Seconds from the first frame of the video, float32 (n,)."""
+
+
+def read(path: str | os.PathLike, prober: Prober, **settings: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Sample, decode, resize and crop the frames of one video; the arguments are those of `parts`.
 
     Returns:
         Frames, uint8 (n, pixels, pixels, 3), and their times in seconds from the first frame, float32 (n,).
@@ -84,31 +82,94 @@ def read(
     Raises:
         VideoError: with one line that says what is wrong with the file.
     """
+    (whole,) = parts(path, prober, None, **settings)
+    return whole.images, whole.times
+
+
+def parts(
+    path: str | os.PathLike,
+    prober: Prober,
+    every: float | None,
+    *,
+    square_pixels: bool,
+    geometry: Mapping[str, Any],
+    **choice: Any,
+) -> Iterator[Part]:
+    """Sample, decode, resize and crop the frames of a video, part by part; it is decoded once, in bounded memory.
+
+    Args:
+        path: the video file.
+        prober: reads its packets; time and pixel limits are the prober's, the time for each part.
+        every: seconds that a part has; None for the whole video as one. A rest of less than a quarter of that belongs
+            to the part before.
+        square_pixels: whether frames whose pixels are not square are resized to the shape in which they are shown.
+        geometry: the arguments of `resize_crop`.
+        choice: sampling, frames, fps and placement of `choose`, within each part.
+
+    Raises:
+        VideoError: with one line that says what is wrong with the file.
+    """
     check_file(path)
-    stream = prober(path)
-    end = time.monotonic() + prober.timeout
+    stream, begun, given = prober(path), time.monotonic(), 0.0
 
-    def limits() -> dict[str, Any]:
-        return {"timeout": max(0.0, end - time.monotonic()), "max_pixels": prober.max_pixels}
+    def fit(frame: np.ndarray) -> np.ndarray:
+        turned = frame.shape[:2] == (stream.width, stream.height) != (stream.height, stream.width)
+        sar = 1.0 if not square_pixels else 1 / stream.sar if turned else stream.sar
+        return resize_crop(frame, **geometry, sar=sar)
 
-    def sampled(stream: Stream) -> tuple[np.ndarray, np.ndarray]:
+    def limits(count: int) -> dict[str, Any]:
+        left = prober.timeout * count - (time.monotonic() - begun)
+        return {"timeout": max(0.0, left), "max_pixels": prober.max_pixels}
+
+    def sampled() -> Iterator[Part]:
         times = stream.times
-        chosen = choose(times, sampling, frames, fps, placement)
-        images = np.empty((len(chosen), geometry["pixels"], geometry["pixels"], 3), np.uint8)
-        rows = iter(images)
-        for entry, indices in spans(stream.entries, chosen):
-            with closing(decode(path, stream, indices, entry=entry, **limits())) as decoded:
-                for frame in decoded:
-                    turned = frame.shape[:2] == (stream.width, stream.height) != (stream.height, stream.width)
-                    sar = 1.0 if not square_pixels else 1 / stream.sar if turned else stream.sar
-                    next(rows)[:] = resize_crop(frame, **geometry, sar=sar)
-        return images, np.array([times[i] for i in chosen], np.float32)
+        todo = [bounds for bounds in divide(times, every) if bounds[0] >= given]
+        chosen = [[first + i for i in choose(times[first:last], **choice)] for _, _, first, last in todo]
+        frames = _decoded(path, stream, list(chain.from_iterable(chosen)), **limits(len(todo)))
+        with closing(frames):
+            for number, ((start, end, _, _), indices) in enumerate(zip(todo, chosen, strict=True), 1):
+                images = np.empty((len(indices), geometry["pixels"], geometry["pixels"], 3), np.uint8)
+                for image, frame in zip(images, islice(frames, len(indices)), strict=True):
+                    image[:] = fit(frame)
+                if number == len(todo):
+                    next(frames, None)  # which says whether the decoder ended well
+                yield Part(start, end, images, np.array([times[i] for i in indices], np.float32))
 
     try:
-        with suppress(VideoError):
-            if stream.pts is not None:
-                return sampled(stream)
+        if stream.pts is not None:
+            with suppress(VideoError):
+                for part in sampled():
+                    yield part
+                    given = part.end
+                return
         # The packets did not tell, or not the truth, or a decoder missed what it was spared.
-        return sampled(list_frames(path, stream, **limits()))
+        stream = list_frames(path, stream, **limits(1))
+        yield from sampled()
     except ValueError as error:
         raise VideoError(str(error)) from error
+
+
+def divide(times: Sequence[float], every: float | None) -> list[tuple[float, float, int, int]]:
+    """Parts of a video whose frames are shown at `times`: where each starts and ends, its first frame and its last + 1.
+
+    Parts in which no frame begins to be shown are left out.
+    """
+    end = times[-1] + (times[-1] - times[-2] if len(times) > 1 else 0.0)
+    if every is None:
+        return [(0.0, end, 0, len(times))]
+    count = max(1, math.ceil(end / every - 0.25))
+    found = []
+    for number in range(count):
+        start, stop = number * every, (number + 1) * every if number < count - 1 else max(end, every * number)
+        first = bisect_left(times, start - 1e-6)
+        last = bisect_left(times, stop - 1e-6) if number < count - 1 else len(times)
+        if first < last:
+            found.append((start, stop, first, last))
+    return found
+
+
+def _decoded(path: str | os.PathLike, stream: Stream, indices: Sequence[int], **limits: Any) -> Iterator[np.ndarray]:
+    """The frames of these numbers, from as few entries as are worth it."""
+    for entry, some in spans(stream.entries, indices):
+        with closing(decode(path, stream, some, entry=entry, **limits)) as decoded:
+            yield from decoded

@@ -1,10 +1,10 @@
-"""The sampled frames of the videos in a folder, each known by the digest of its file."""
+"""The sampled frames of videos, each known by the digest of its file."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from videocap.extract.video import frames
 from videocap.extract.video.demux import VideoError
 from videocap.extract.video.probe import Prober
 
-Item = tuple[str, str]  # id, sha256 of the source
+Item = tuple[str, str]  # id, sha256 of the source; empty where it is not known
 
 
 class SourceChanged(ValueError):
@@ -23,16 +23,15 @@ class SourceChanged(ValueError):
 
 
 class Sampler:
-    """Reads the sampled frames of videos in a folder; counts what can't be read.
+    """Reads the sampled frames of videos; counts what can't be read.
 
     Args:
-        ids: the videos to come.
-        folder: where they lie.
+        paths: the file of each id to come.
         decode, encoder: the sections [decode] and [encoder] (of the latter only the geometry).
     """
 
-    def __init__(self, ids: Sequence[str], folder: Path, decode: DecodeConfig, encoder: EncoderConfig):
-        self.paths = video_files.locate(ids, folder)
+    def __init__(self, paths: Mapping[str, Path], decode: DecodeConfig, encoder: EncoderConfig):
+        self.paths = paths
         self.prober = Prober(decode.timeout, decode.max_pixels)
         self.settings = {
             "sampling": decode.sampling,
@@ -57,20 +56,30 @@ class Sampler:
             SourceChanged: if the file is not there, or not the one with that digest.
             OSError: if it can't be read.
         """
+        whole = list(self.parts(item, None))
+        return (whole[0].images, whole[0].times) if whole else None
+
+    def parts(self, item: Item, every: float | None) -> Iterator[frames.Part]:
+        """The parts of a video, see `frames.parts`; a failure more, where it can't be read on. Errors as for `read`."""
         name, digest = item
         path = self.paths.get(name)
         if path is None:
             raise SourceChanged(f"video {name!r} is no longer there; run the same command again")
         before = os.stat(path)
         with open(path, "rb") as file:
-            same = hashlib.file_digest(file, "sha256").hexdigest() == digest
+            same = not digest or hashlib.file_digest(file, "sha256").hexdigest() == digest
+        wrong = ""
         try:
-            sampled = frames.read(path, self.prober, **self.settings)
+            yield from frames.parts(path, self.prober, every, **self.settings)
         except VideoError as error:
-            sampled, wrong = None, str(error)
+            wrong = str(error)
         after = os.stat(path)
         if not same or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise SourceChanged(f"{path} has changed since the corpus was read; run the same command again")
-        if sampled is None:
+        if wrong:
             self.failures.append({"id": name, "digest": digest, "reason": wrong})
-        return sampled
+
+
+def in_folder(ids: Sequence[str], folder: Path, decode: DecodeConfig, encoder: EncoderConfig) -> Sampler:
+    """The sampler of the videos that ids mean in a folder."""
+    return Sampler(video_files.locate(ids, folder), decode, encoder)

@@ -76,23 +76,22 @@ class Ensemble:
 
 
 def load(folder: Path, others: Sequence[Path], device: torch.device | str) -> tuple[Captioner | Ensemble, Vocabulary]:
-    """The captioner of `folder`, or the ensemble of it and of `others`, and its vocabulary.
+    """The captioner of `folder`, together with those of `others`, and its vocabulary.
 
     Raises:
         ValueError: naming a folder whose model does not go with the first.
     """
-    first, vocabulary = saved.load(folder, device)
-    models = [first]
+    networks, vocabulary = saved.load(folder, device)
+    first = networks[0]
     for other in others:
-        model, words = saved.load(other, device)
+        more, words = saved.load(other, device)
         if words != vocabulary:
             raise ValueError(
                 f"{other}: its model has other words, so it can't write with the others: train both on one"
             )
-        same = model.feature_mean.shape == first.feature_mean.shape
-        if not same or not torch.allclose(
-            model.feature_mean, first.feature_mean, atol=0.1 * float(first.feature_std.mean())
-        ):
+        mean = more[0].feature_mean
+        same = mean.shape == first.feature_mean.shape
+        if not same or not torch.allclose(mean, first.feature_mean, atol=0.1 * float(first.feature_std.mean())):
             raise ValueError(f"{other}: its model was trained on other features, so it can't write with the others")
-        models.append(model)
-    return (Ensemble(models) if others else first), vocabulary
+        networks += more
+    return (Ensemble(networks) if len(networks) > 1 else first), vocabulary

@@ -1,22 +1,41 @@
-"""Captions of a person's own videos: rows from the shards that hold them, or made from the files; then beam search."""
+"""Captions of a person's own videos: rows from the shards that hold them, or made from the files; then a search."""
 
 from __future__ import annotations
 
 import base64
 import os
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from videocap.extract.corpus.video_files import VIDEO_SUFFIXES
+from videocap.extract.ahead import ahead
+from videocap.extract.config import MODELS
 from videocap.extract.device import resolve
+from videocap.extract.encoders.encoder import Encoder
+from videocap.extract.encoders.load import load
+from videocap.extract.features import encoded
+from videocap.extract.files import sha256
 from videocap.extract.shards import shard
 from videocap.extract.video.sampler import Sampler, SourceChanged
-from videocap.model.captions import ensemble, search
-from videocap.model.report.strips import strips
+from videocap.model.captioner import saved
+from videocap.model.captioner.captioner import Captioner
+from videocap.model.captions import search
+from videocap.model.captions.ensemble import Ensemble
+from videocap.model.report.strips import strip
+from videocap.model.vocabulary import Vocabulary
+
+DECODED_AHEAD, MOST_DECODED = 8, 512 << 20  # videos whose frames wait for the encoder, and bytes of these
+
+
+class Clip(NamedTuple):
+    """A video, or a part of it."""
+
+    file: Path
+    start: float
+    """Seconds from its first frame."""
+    end: float
 
 
 class Rows(NamedTuple):
@@ -26,12 +45,6 @@ class Rows(NamedTuple):
     """Features, float16 (N, d_v)."""
     times: np.ndarray
     """Seconds from the first frame, float32 (N)."""
-
-
-class Embed(Protocol):
-    """Writes the feature shard of some videos, as `extract.features.embed_frames_shard`."""
-
-    def __call__(self, path: Path, *, items: list[tuple[str, str]], part: str, videos: Path) -> dict: ...
 
 
 def read_rows(places: Mapping[str, Path], warn: Callable[[str], object]) -> dict[str, Rows]:
@@ -55,103 +68,119 @@ def read_rows(places: Mapping[str, Path], warn: Callable[[str], object]) -> dict
     return found
 
 
-def make_rows(files: Mapping[str, Path], embed: Embed, size: int) -> tuple[dict[str, Rows], dict[str, str]]:
-    """The rows of videos, made from their files in a temporary folder, and why those of the others can't be made.
+def make_rows(
+    files: Sequence[Path],
+    encoder: Encoder,
+    decode: Any,
+    section: Any,
+    ended: Callable[[Path, int, str | None], object],
+    every: float | None = None,
+) -> Iterator[tuple[Clip, Rows]]:
+    """The rows of videos, as they are made from their files; what comes next is decoded meanwhile.
 
     Args:
-        files: the file of each digest.
-        embed: makes a shard of features.
-        size: videos at once.
+        files: each once.
+        decode, section: the sections [decode] and [encoder], by which frames are sampled, and how many are a batch.
+        ended: is told of each file, when it is decoded, how many clips it has, and why there are no more, if that is
+            an error. It is called from another thread.
+        every: seconds that a clip has; None for a whole video as one.
     """
-    made: dict[str, Rows] = {}
-    failed: dict[str, str] = {}
-    digests = list(files)
-    with tempfile.TemporaryDirectory(prefix="videocap-") as folder:
-        links = {digest: _link(Path(folder), number, files[digest]) for number, digest in enumerate(digests)}
-        parts = [digests[start : start + size] for start in range(0, len(digests), size)]
-        for number, part in enumerate(parts):
-            todo = [part]
-            while todo:
-                some = todo.pop(0)
-                path = Path(folder, "rows.h5")
-                items = [(links[digest].name, digest) for digest in some]
+    held = max(1, min(DECODED_AHEAD, MOST_DECODED // (3 * section.pixels**2 * decode.frames)))
+
+    def frames() -> Iterator[tuple[Clip, np.ndarray, np.ndarray]]:
+        with Sampler({str(file): file for file in files}, decode, section) as sampler:
+            for file in files:
+                count, wrong = 0, None
                 try:
-                    done = embed(path, items=items, part=f"{number + 1}/{len(parts)}", videos=links[some[0]].parent)
-                except (OSError, ValueError) as error:
-                    if len(some) > 1:  # one of them is to blame, which the others need not pay for
-                        todo += [[digest] for digest in some]
-                    elif isinstance(error, SourceChanged):
-                        failed[some[0]] = "has changed while it was read; run the same command again"
-                    else:
-                        failed[some[0]] = str(error).replace(str(links[some[0]]), str(files[some[0]]))
-                    continue
-                failed |= {failure["digest"]: failure["reason"] for failure in done["failures"]}
-                made |= read_rows(dict.fromkeys(done["digests"], path), _refuse)
-                path.unlink()
-    return made, failed
+                    for part in sampler.parts((str(file), ""), every):
+                        count += 1
+                        yield Clip(file, part.start, part.end), part.times, part.images
+                except SourceChanged:
+                    wrong = "has changed while it was read; run the same command again"
+                except OSError as error:
+                    wrong = error.strerror or str(error)
+                if sampler.failures:
+                    wrong = sampler.failures.pop()["reason"]
+                ended(file, count, wrong)
+
+    for clip, times, values in encoded(encoder, ahead(frames(), held), section.batch_size):
+        yield clip, Rows(values, times)
 
 
-def _link(folder: Path, number: int, file: Path) -> Path:
-    """A link to a video in a folder that holds links only, under a name that a video has."""
-    suffix = file.suffix if file.suffix.lower() in VIDEO_SUFFIXES else VIDEO_SUFFIXES[0]
-    place = folder / "videos" / f"{number}{suffix}"
-    place.parent.mkdir(exist_ok=True)
-    place.symlink_to(os.path.abspath(file))
-    return place
-
-
-def _refuse(text: str) -> None:
-    raise OSError(text)
-
-
-def picture(file: Path, digest: str, decode: Any, encoder: Any) -> bytes | None:
-    """A JPEG of the frames of a video that were looked at, as in the report; None if it can't be decoded any more.
+def find_weights(folder: Path, of: saved.Encoder, file: str | os.PathLike | None) -> str | Path:
+    """The name or the file of the encoder that a captioner was trained with, and of no other.
 
     Args:
-        digest: sha256 of the file.
-        decode, encoder: the sections [decode] and [encoder].
+        folder: the captioner's.
+        of: what its config.json says.
+        file: where a person says that it is.
+
+    Raises:
+        ValueError: if it neither came along, nor has a name, nor is the file.
     """
-    with tempfile.TemporaryDirectory(prefix="videocap-") as folder:
-        link = _link(Path(folder), 0, file)
-        found = strips([(link.name, digest)], link.parent, decode, encoder, Sampler)
-    return base64.b64decode(found[link.name].partition(",")[2]) if found else None
-
-
-class Writer:
-    """A trained captioner and its search.
-
-    Args:
-        model: its folder, as `model.training.stage` left it.
-        others: folders of captioners that write with it.
-        config: holder of the section generate and of train.device, as for `model.captions.stage`.
-    """
-
-    def __init__(self, model: Path, config: Any, others: Sequence[Path] = ()):
-        self.config = config
-        self.where = resolve(config.train.device, "fp32").device
-        self.captioner, self.vocabulary = ensemble.load(model, others, self.where)
-
-    def __call__(self, rows: Sequence[Rows], names: Sequence[str], progress: bool) -> list[dict[str, str]]:
-        """Write what `model.captions.stage` would: {"caption": …, "intention": …} of each video, in order.
-
-        Args:
-            rows: of V videos, each at least one.
-            names: V names, for messages.
-            progress: show a progress bar.
-        """
-        offsets = np.cumsum([0, *(len(of.values) for of in rows)], dtype=np.int64)
-        written = search.caption(
-            self.captioner,
-            self.vocabulary,
-            shard.Features(
-                np.concatenate([of.values for of in rows]), offsets, np.concatenate([of.times for of in rows])
-            ),
-            names,
-            beam=self.config.generate.beam,
-            length_penalty=self.config.generate.length_penalty,
-            no_repeat_ngram=self.config.generate.no_repeat_ngram,
-            batch_size=self.config.generate.batch_size,
-            device=self.where,
-            progress=progress,
+    if file is not None:
+        path, expected = Path(file), of.sha256
+    elif of.file_sha256:
+        path, expected = folder / saved.ENCODER, of.file_sha256
+    elif of.weights in MODELS and MODELS[of.weights][0] == of.sha256:
+        return of.weights
+    else:
+        raise ValueError(
+            f"{folder}: its frames were embedded by {of.weights!r}, which did not come along: name the file whose "
+            f"sha256 is {of.sha256} (--encoder FILE), or ask for an export --with-encoder"
         )
-        return [{source: text for source, text in row.items() if source != "video_id"} for row in written]
+    try:
+        found = sha256(path)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from error
+    if found != expected:
+        raise ValueError(f"{path} is not the encoder that the model was trained with: its sha256 is another")
+    return path
+
+
+def load_encoder(of: saved.Encoder, weights: str | Path, section: Any) -> Encoder:
+    """The encoder, as precise as it was for the training, where that was on a device of this kind.
+
+    Args:
+        of: what config.json says of it.
+        weights: its name or file.
+        section: as [encoder]; precision "auto" is filled in.
+    """
+    kind = resolve(section.device, "fp32").device.type
+    told = {how.split()[1] for how in of.computed if how.split()[:1] == [kind] and len(how.split()) > 1}
+    if section.precision == "auto" and len(told) == 1:
+        section.precision = told.pop()
+    encoder = load(weights, section.device, section.precision)
+    encoder.geometry.check(section, of.weights)
+    if section.compile:
+        encoder.compile(section.batch_size)
+    return encoder
+
+
+def picture(file: Path, decode: Any, section: Any) -> bytes | None:
+    """A JPEG of the frames of a video that are looked at, as in the report; None if it can't be decoded any more.
+
+    Args:
+        decode, section: the sections [decode] and [encoder].
+    """
+    with Sampler({str(file): file}, decode, section) as sampler:
+        read = sampler.read((str(file), ""))
+    return base64.b64decode(strip(read[0]).partition(",")[2]) if read else None
+
+
+def write(
+    captioner: Captioner | Ensemble, vocabulary: Vocabulary, rows: Sequence[Rows], names: Sequence[str], **options: Any
+) -> list[dict[str, Any]]:
+    """Write what the stage Caption would: {"caption": …, "intention": …} of each video, in order.
+
+    Args:
+        rows: of V videos, each at least one.
+        names: V names, for messages.
+        options: of `search.caption`.
+    """
+    offsets = np.cumsum([0, *(len(of.values) for of in rows)], dtype=np.int64)
+    features = shard.Features(
+        np.concatenate([of.values for of in rows]), offsets, np.concatenate([of.times for of in rows])
+    )
+    written = search.caption(captioner, vocabulary, features, names, progress=False, **options)
+    return [{source: text for source, text in row.items() if source != "video_id"} for row in written]

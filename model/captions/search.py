@@ -1,16 +1,31 @@
-"""Captions and aspects of videos by batched beam search over cached keys and values."""
+"""Captions and aspects of videos: batched beam search over cached keys and values, or samples."""
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from videocap.model.captioner.captioner import CAPTION, Captioner, Memory
+from videocap.model.captions.sampling import sample
 from videocap.model.frames import Features, FrameTable
 from videocap.model.vocabulary import EOS, PAD, SOS, UNK, Vocabulary
+
+
+class Written(NamedTuple):
+    """One text of a video."""
+
+    words: list[int]
+    """Without sos and eos."""
+    score: float
+    """What it is ranked by."""
+    log_probability: float
+    """Of all its words, and of its end, together; of a sample, as it was drawn."""
 
 
 @torch.inference_mode()
@@ -25,9 +40,14 @@ def caption(
     no_repeat_ngram: int = 0,
     batch_size: int,
     device: torch.device | str,
+    method: str = "beam",
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    seed: int = 0,
+    nbest: int = 1,
     aspects: bool = True,
     progress: bool = True,
-) -> list[dict[str, str]]:
+) -> list[dict[str, Any]]:
     """Write a caption, and what each sub-decoder says, for every video.
 
     Args:
@@ -36,11 +56,15 @@ def caption(
         ids: their N ids, in the same order.
         beam, length_penalty, no_repeat_ngram: see `search`.
         batch_size: videos generated together.
+        method: `beam` or `sample`. Samples of a video depend on its features and the seed alone.
+        temperature, top_p: see `sampling.sample`.
+        nbest: how many captions of a video are told.
         aspects: also write the aspects.
         progress: show a progress bar.
 
     Returns:
-        One `{"video_id": …, "caption": …, "intention": …}` a video, in the order of `ids`.
+        One `{"video_id": …, "caption": …, "intention": …}` a video, in the order of `ids`; with `nbest` also "nbest",
+        [{"caption", "log_probability"}, …], of which the first is the caption. A search may find fewer.
     """
     model.eval()
     frames = FrameTable(features, ids).to(device)
@@ -48,26 +72,73 @@ def caption(
     results = []
     with tqdm(total=len(ids), desc="caption", unit="video", disable=None if progress else True) as bar:
         for part in torch.arange(len(ids)).split(batch_size):
-            memory = model.encode(*frames(part))
-            found = [search(model, memory, source, beam, length_penalty, no_repeat_ngram)[0] for source in sources]
-            texts = [[vocabulary.decode(words) for words in of] for of in found]
-            for index, *row in zip(part.tolist(), *texts, strict=True):
-                results.append({"video_id": ids[index], **dict(zip(sources, row, strict=True))})
+            shown = frames(part)
+            memory = model.encode(*shown)
+            found = []
+            for source in sources:
+                count = nbest if source == CAPTION else 1
+                if method == "sample":
+                    drawn = _numbers(*shown, seed, source, count, model.max_tokens[source])
+                    found.append(_drawn(model, memory, source, drawn, temperature, top_p))
+                else:
+                    found.append(search_all(model, memory, source, beam, length_penalty, no_repeat_ngram, count))
+            for index, *row in zip(part.tolist(), *found, strict=True):
+                texts = [[vocabulary.decode(one.words) for one in of] for of in row]
+                told = {"video_id": ids[index], **{s: of[0] for s, of in zip(sources, texts, strict=True)}}
+                if nbest > 1:
+                    chances = [one.log_probability for one in row[0]]
+                    pairs = zip(texts[0], chances, strict=True)
+                    told["nbest"] = [{"caption": text, "log_probability": chance} for text, chance in pairs]
+                results.append(told)
             bar.update(len(part))
     return results
+
+
+def _numbers(frames: Tensor, mask: Tensor, seed: int, source: str, count: int, most: int) -> Tensor:
+    """Numbers of [0, 1) by which texts of V videos are drawn, (V, count, most): by a video's frames and the seed."""
+    drawn = []
+    for rows, real in zip(frames.cpu(), mask.cpu(), strict=True):
+        about = hashlib.sha256(repr((seed, source)).encode() + rows[real].contiguous().numpy().tobytes())
+        generator = torch.Generator().manual_seed(int.from_bytes(about.digest()[:8], "big") >> 1)
+        drawn.append(torch.rand(count, most, generator=generator))
+    return torch.stack(drawn).to(frames.device)
+
+
+def _drawn(
+    model: Captioner, memory: Memory, source: str, numbers: Tensor, temperature: float, top_p: float
+) -> list[list[Written]]:
+    tokens, chances = sample(model, memory, source, numbers, temperature, top_p)
+    texts = [[word for word in row[1:] if word not in (EOS, PAD)] for row in tokens.flatten(0, 1).tolist()]
+    made = [Written(words, chance, chance) for words, chance in zip(texts, chances.flatten().tolist(), strict=True)]
+    count = numbers.shape[1]
+    return [made[start : start + count] for start in range(0, len(made), count)]
 
 
 def search(
     model: Captioner, memory: Memory, source: str, beam: int, length_penalty: float, no_repeat_ngram: int = 0
 ) -> tuple[list[list[int]], list[float]]:
-    """Beam search: the best word ids found of `source` for each of B videos.
+    """The answer of `search_all` for each of B videos, and what it was ranked by."""
+    found = [of[0] for of in search_all(model, memory, source, beam, length_penalty, no_repeat_ngram, 1)]
+    return [one.words for one in found], [one.score for one in found]
+
+
+def search_all(
+    model: Captioner,
+    memory: Memory,
+    source: str,
+    beam: int,
+    length_penalty: float,
+    no_repeat_ngram: int = 0,
+    count: int = 1,
+) -> list[list[Written]]:
+    """Beam search: the best texts found of `source` for each of B videos, at most `count`.
 
     Every step extends the K live hypotheses of a video by one word and ranks all extensions by log-probability; of
     equal ones, the better hypothesis's comes first, then the lower word id. Those among the K best that end in eos
     are finished; the K best that do not live on. The search of a video ends with its K-th finished hypothesis, or at
-    the greatest length, where only eos may follow. The answer is the finished hypothesis with the highest
-    log-probability / length ** `length_penalty`, the length counting eos; of equal ones, the first. PAD, sos, UNK and
-    an eos before the first word are never written. K = 1 is greedy decoding.
+    the greatest length, where only eos may follow. The finished hypotheses are ranked by
+    log-probability / length ** `length_penalty`, the length counting eos; of equal ones, the first comes first. PAD,
+    sos, UNK and an eos before the first word are never written. K = 1 is greedy decoding.
 
     Args:
         memory: of B videos, from `Captioner.encode`.
@@ -77,7 +148,7 @@ def search(
         no_repeat_ngram: n, for captions in which no n words follow each other twice; 0 allows all.
 
     Returns:
-        Of each video, the answer without sos and eos, and what it was ranked by.
+        Of each video, one or more, the best first.
 
     Raises:
         ValueError: if the model's word scores are not finite.
@@ -89,8 +160,8 @@ def search(
     tokens = torch.full((videos, beam, 1), SOS, device=device)  # (b, K, t), live hypotheses
     scores = None  # (b, K), their log-probabilities
     finished = torch.zeros(videos, dtype=torch.long, device=device)  # (b,), how many have ended
-    best = torch.full((videos, most + 1), EOS, device=device)  # (B, most + 1), the best of them
-    best_score = None  # (B,)
+    best = torch.full((videos, count, most + 1), EOS, device=device)  # the best of them
+    best_score = None  # (B, count)
 
     for length in range(1, most + 2):  # words so far, the one chosen now included
         logits = model.step(source, tokens[:, :, -1], cache)  # (b, K, V)
@@ -101,7 +172,7 @@ def search(
         if length == 1:
             extended[:, :, EOS] = -torch.inf
             extended[:, 1:] = -torch.inf  # the K hypotheses are still one and the same
-            best_score = extended.new_full((videos,), -torch.inf)
+            best_score = extended.new_full((videos, count), -torch.inf)
         else:
             if length > most:
                 extended[:, :, :EOS] = extended[:, :, EOS + 1 :] = -torch.inf
@@ -114,10 +185,15 @@ def search(
         ends = word == EOS
 
         ended = torch.where(ends, top, -torch.inf)[:, :beam] / length**length_penalty  # (b, K)
-        score, which = ended.max(1)  # (b,)
-        better = (score > best_score[going]).nonzero().squeeze(1)
-        best_score[going[better]] = score[better]
-        best[going[better], : length - 1] = tokens[better, parent[better, which[better]], 1:]  # longer than before
+        better = (ended.amax(1) > best_score[going, -1]).nonzero().squeeze(1)  # (c,), who has one more of the best
+        if len(better):
+            of = going[better]
+            texts = torch.full((len(better), beam, most + 1), EOS, device=device)
+            texts[:, :, : length - 1] = tokens[better[:, None], parent[better, :beam], 1:]
+            score, which = torch.cat((best_score[of], ended[better]), 1).sort(dim=1, descending=True, stable=True)
+            best_score[of] = score[:, :count]
+            rows = which[:, :count, None].expand(-1, -1, most + 1)
+            best[of] = torch.cat((best[of], texts), 1).gather(1, rows)
         finished += ended.isfinite().sum(1)
         on = (finished < beam).nonzero().squeeze(1)
         if length > most or not len(on):
@@ -129,9 +205,13 @@ def search(
         rows = (parent + beam * on[:, None]).flatten()  # (b * K,)
         cache.select(rows, on)
         tokens = torch.cat((tokens.flatten(0, 1)[rows].view(len(on), beam, -1), word[:, :, None]), 2)
-    if not bool(best_score.isfinite().all()):
+    if not bool(best_score[:, 0].isfinite().all()):
         raise ValueError(f"the model gives no finite word scores for {source!r}: its weights or features are damaged")
-    return [row[: row.index(EOS)] if EOS in row else row for row in best.tolist()], best_score.tolist()
+    written = []
+    for texts, of in zip(best.tolist(), best_score.tolist(), strict=True):
+        pairs = [(text[: text.index(EOS)] if EOS in text else text, s) for text, s in zip(texts, of, strict=True)]
+        written.append([Written(text, s, s * (len(text) + 1) ** length_penalty) for text, s in pairs if s > -math.inf])
+    return written
 
 
 def _forbid_repeats(extended: Tensor, tokens: Tensor, n: int) -> None:

@@ -10,6 +10,9 @@ from videocap.extract.device import resolve
 from videocap.extract.json_files import dump_json
 from videocap.extract.shards import split
 from videocap.model.captions import ensemble, search
+from videocap.model.config import GenerateConfig
+
+OPTIONS = [name for name in GenerateConfig.model_fields if name != "models"]
 
 
 def make(
@@ -37,10 +40,7 @@ def make(
         vocabulary,
         features,
         [video.id for video in table],
-        beam=config.generate.beam,
-        length_penalty=config.generate.length_penalty,
-        no_repeat_ngram=config.generate.no_repeat_ngram,
-        batch_size=config.generate.batch_size,
+        **{name: getattr(config.generate, name) for name in OPTIONS},
         device=where,
     )
     dump_json(folder / "captions.json", sorted(captions, key=lambda row: row["video_id"]))

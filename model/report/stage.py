@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from videocap.extract.files import link_or_copy
 from videocap.extract.json_files import load_json
 from videocap.model.report.curves import picture, read
 from videocap.model.report.page import examples, page
@@ -25,8 +24,6 @@ def make(
     references: Path,
     counts: Path,
     model: Path,
-    architecture: Path,
-    vocabulary: Path,
     table: Path,
     videos: Path | None,
     sampling: Any,
@@ -39,8 +36,8 @@ def make(
     """Put the results into an empty folder, with a picture of the training and report.html that shows them.
 
     Args:
-        scores, video_scores, captions, model, architecture, vocabulary, curves: scores.json, video_scores.json,
-            captions.json, model.safetensors, model.json, vocabulary.json and curves.csv.
+        scores, video_scores, captions, curves: scores.json, video_scores.json, captions.json and curves.csv.
+        model: the captioner's folder.
         references: captions of each scored video.
         table: [[id, sha256]] of these.
         videos: the folder in which they lie, if they do.
@@ -57,7 +54,7 @@ def make(
     Raises:
         ValueError: if a further file has the name of another.
     """
-    for file in (scores, video_scores, captions, model, architecture, vocabulary, curves):
+    for file in (scores, video_scores, captions, curves, *sorted(model.iterdir())):
         link_or_copy(file, folder / file.name)
     drawn = picture(read(curves))
     (folder / "curves.svg").write_text(drawn, encoding="utf-8")
@@ -88,11 +85,3 @@ def make(
             raise ValueError(f"the report has a {file.name} already: let the file of {name} have another name")
         link_or_copy(file, folder / file.name)
     return warnings
-
-
-def link_or_copy(source: Path, target: Path) -> None:
-    """A second name for a file that never changes; a copy where the file system has no links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

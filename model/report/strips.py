@@ -24,7 +24,7 @@ def strips(
         items: (id, sha256) of each video.
         folder: where they lie.
         decode, encoder: the sections [decode] and [encoder]: the frames are those that were embedded.
-        sampler: `extract.video.sampler.Sampler`; not imported, or extraction's code would count for what shows it.
+        sampler: `extract.video.sampler.in_folder`; not imported, or extraction's code would count for what shows it.
     """
     found = {}
     with sampler([name for name, _ in items], folder, decode, encoder) as read:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from videocap.model.captioner.captioner import CAPTION, Captioner, Memory
+from videocap.model.captioner.captioner import CAPTION, Captioner
 from videocap.model.captioner.packed import Packed
+from videocap.model.captions.sampling import allowed, sample
 from videocap.model.scores.cider import Consensus, Counts, ngrams
 from videocap.model.scores.protocol import tokenized
-from videocap.model.vocabulary import EOS, PAD, SOS, UNK, Vocabulary
+from videocap.model.vocabulary import EOS, PAD, Vocabulary
 
 END = "<eos>"
 
@@ -39,35 +40,6 @@ class Reward:
         return ngrams(" ".join([*(self._words[word] for word in words), END]))
 
 
-def allowed(logits: Tensor, first: Tensor | bool) -> Tensor:
-    """Log-probabilities (…, V) of what may be written: no PAD, UNK or sos, and no eos where it would be the `first`."""
-    logits = logits.float()
-    logits[..., [PAD, UNK, SOS]] = -torch.inf
-    logits[..., EOS] = torch.where(torch.as_tensor(first, device=logits.device), -torch.inf, logits[..., EOS])
-    return logits.log_softmax(-1)
-
-
-@torch.no_grad()
-def sample(model: Captioner, memory: Memory, count: int) -> Tensor:
-    """`count` captions of each of V videos, drawn word by word from the model: (V * count, T) from sos to eos.
-
-    One that has not ended at the greatest length has no eos.
-    """
-    videos, most = len(memory.frames), model.max_tokens[CAPTION]
-    cache = model.start(memory, CAPTION)
-    word = torch.full((videos, count), SOS, device=memory.frames.device)
-    words, ended = [word], torch.zeros_like(word, dtype=torch.bool)
-    for length in range(most):
-        chances = allowed(model.step(CAPTION, word, cache), first=length == 0)  # (V, K, words)
-        word = chances.exp().flatten(0, 1).multinomial(1).view(videos, count)
-        word = torch.where(ended, PAD, word)
-        words.append(word)
-        ended = ended | (word == EOS)
-        if bool(ended.all()):
-            break
-    return torch.stack(words, 2).flatten(0, 1)
-
-
 def scst_loss(
     model: Captioner, reward: Reward, videos: Tensor, frames: Tensor, mask: Tensor, samples: int
 ) -> tuple[Tensor, Tensor]:
@@ -84,7 +56,8 @@ def scst_loss(
     """
     model.eval()
     with torch.no_grad():
-        tokens = sample(model, model.encode(frames, mask), samples)
+        numbers = torch.rand(len(videos), samples, model.max_tokens[CAPTION], device=frames.device)
+        tokens = sample(model, model.encode(frames, mask), CAPTION, numbers)[0].flatten(0, 1)
     model.train()
     torch.clear_autocast_cache()  # or older torch's would give the loss these weights, which have no gradient
     texts = [[word for word in row[1:] if word not in (EOS, PAD)] for row in tokens.tolist()]

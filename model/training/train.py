@@ -47,7 +47,7 @@ def train(
         validate: CIDEr of captions by video id; None if there are no validation videos.
         reward: of sampled captions; needed for `train.scst_epochs`.
         scratch: folder for checkpoints, used by no other training; made if absent.
-        out: an existing empty folder. It gets model.safetensors, model.json, vocabulary.json and curves.csv.
+        out: an existing empty folder. It gets config.json, model.safetensors, vocabulary.json and curves.csv.
 
     Raises:
         TrainingDiverged: if the loss or its gradient is no longer finite, or the mean caption loss of the epoch's last

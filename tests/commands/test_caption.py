@@ -13,8 +13,7 @@ from PIL import Image
 from runs import FOLDER, environment
 
 import videocap
-from videocap import caption, tasks
-from videocap.captioner import CaptionedVideo
+from videocap import tasks
 
 # -- what needs no trained model
 
@@ -42,13 +41,6 @@ def test_at_least_one_video_is_named(capsys):
     with pytest.raises(SystemExit):
         videocap.main(["caption", "--json"])
     assert "VIDEO" in capsys.readouterr().err
-
-
-def test_long_lists_of_times_are_shortened():
-    lines = caption.text(CaptionedVideo("a.mp4", "a dog", {"effect": "joy"}, tuple(range(20)), True))
-    assert lines[:3] == ["a.mp4", "  a dog", "  effect: joy"]
-    assert lines[3] == "  looked at 20 frames, at 0.00, 1.00, 2.00, 3.00, … 19.00 s, from the store"
-    assert caption.text(CaptionedVideo("a.mp4", "a dog", {}, (0.0,)))[-1] == "  looked at 1 frame, at 0.00 s"
 
 
 # -- with one

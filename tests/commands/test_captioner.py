@@ -10,6 +10,7 @@ from captioned import SOME, clips, listing, said
 from videocap import tasks
 from videocap.captioner import VideoCaptioner
 from videocap.extract.shards import shard
+from videocap.model.captions import own_videos
 from videocap.model.captions.own_videos import make_rows, read_rows
 
 
@@ -31,7 +32,7 @@ def hidden(demo, tmp_path, monkeypatch) -> Path:
 
 @pytest.mark.slow
 def test_known_videos_get_the_captions_of_the_pipeline_and_no_encoder_is_loaded(artifacts, monkeypatch):
-    monkeypatch.setattr("videocap.extract.features.load_encoder", lambda *_: pytest.fail("an encoder was loaded"))
+    monkeypatch.setattr(own_videos, "load_encoder", lambda *_: pytest.fail("an encoder was loaded"))
     expected, files, before = said(artifacts), clips(artifacts), listing(artifacts)
     found = VideoCaptioner(tasks.DEFAULT_CONFIG, SOME)([files[name] for name in expected])
     assert [{"caption": one.caption, **one.aspects} for one in found] == list(expected.values())
@@ -60,16 +61,15 @@ def test_unknown_videos_get_the_same_captions_as_known_ones(artifacts, hidden, t
 @pytest.mark.slow
 def test_rows_that_are_made_are_those_that_the_store_would_hold(artifacts):
     captioner = VideoCaptioner(tasks.DEFAULT_CONFIG, SOME)
-    index = tasks.EmbedFramesShard.of(captioner.experiment).store.index()
+    index = captioner._store
     digests = {name: digest for path in set(index.rows.values()) for name, digest in items(path)}
-    files = {digests[name]: path for name, path in clips(artifacts).items()}
-    known = read_rows({digest: index.rows[digest] for digest in files}, pytest.fail)
-    made, failed = make_rows(files, captioner._embed, 10)
-    assert not failed
-    assert made.keys() == known.keys()
-    for digest, rows in made.items():
-        assert rows.times.tolist() == known[digest].times.tolist()
-        np.testing.assert_allclose(rows.values, known[digest].values, rtol=1e-2, atol=1e-2)
+    files = {path: digests[name] for name, path in clips(artifacts).items()}
+    known = read_rows({digest: index.rows[digest] for digest in files.values()}, pytest.fail)
+    made = dict(make_rows(list(files), captioner._embed, captioner.decode, captioner.encoder, pytest.fail))
+    assert list(made) == list(files)
+    for file, rows in made.items():
+        assert rows.times.tolist() == known[files[file]].times.tolist()
+        np.testing.assert_allclose(rows.values, known[files[file]].values, rtol=1e-2, atol=1e-2)
 
 
 def items(path: Path) -> list[tuple[str, str]]:

@@ -1,11 +1,13 @@
 """Trainings of a small captioner, and what comes of them."""
 
+import json
 from pathlib import Path
 
 import torch
 from captioner import training_data, vocabulary
 from safetensors.torch import load_file
 
+from videocap.extract.files import sha256
 from videocap.model.training.scst import Reward
 from videocap.model.training.train import train
 
@@ -30,3 +32,12 @@ def run(folder: Path, settings, of, val=None, validate=lambda captions: 0.0) -> 
 def same_weights(one: Path, two: Path) -> bool:
     a, b = load_file(one / "model.safetensors"), load_file(two / "model.safetensors")
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def sign(folder: Path) -> None:
+    """Let config.json name the files as they are now."""
+    about = json.loads((folder / "config.json").read_text())
+    for network in about["networks"]:
+        network["sha256"] = sha256(folder / network["file"])
+    about["vocabulary_sha256"] = sha256(folder / "vocabulary.json")
+    (folder / "config.json").write_text(json.dumps(about))

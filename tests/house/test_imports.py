@@ -30,7 +30,7 @@ LAYERS = {
         "sharing run",
         "status how_made garbage recompute",
     ),
-    "extract": ("paths device json_files words", "config", "corpus", "video encoders shards", "toy features"),
+    "extract": ("paths device files json_files words", "config", "corpus", "video encoders shards", "toy features"),
     "model": ("config vocabulary frames words", "captioner scores report", "captions", "training"),
 }
 FILES = sorted(

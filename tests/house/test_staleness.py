@@ -19,7 +19,8 @@ DEMO = tasks.DEFAULT_CONFIG.read_text()
 REPORT = {"Report"}
 SCORE = {"Score", *REPORT}
 CAPTION = {"Caption", "CaptionOneFrame", "CaptionShuffledFrames", *SCORE}
-TRAIN = {"Train", "TrainOneFrame", "TrainShuffledFrames", *CAPTION}
+MODEL = {"Model", *REPORT}
+TRAIN = {"Train", "TrainOneFrame", "TrainShuffledFrames", *CAPTION, *MODEL}
 TEXT = {"EmbedCaptionsShard", "CaptionFeatures", *TRAIN}
 FRAMES = {"EmbedFramesShard", "FrameFeatures", "Neighbours", *TRAIN}
 DECODE = {"DecodeShard", *FRAMES}
@@ -39,6 +40,7 @@ NONE: set[str] = set()
 # field: another value, and the stages that it makes stale where nothing comes out the same; in TOML
 TABLE = {
     "experiment.name": ('"other"', NONE),
+    "experiment.license": ('"mit"', MODEL),
     "pipeline.artifacts": ('"elsewhere"', NONE),
     "pipeline.code": ('"version"', NONE),  # see test_the_code_setting_decides_what_of_the_code_counts
     "pipeline.shard_size": ("7", NONE),
@@ -115,10 +117,14 @@ TABLE = {
     "train.seed": ("1", TRAIN),
     "train.device": ('"cuda"', NONE),
     "train.precision": ('"fp32"', NONE),
-    "generate.models": ('["earlier"]', CAPTION - {"CaptionOneFrame", "CaptionShuffledFrames"}),
-    "generate.beam": ("1", CAPTION),
-    "generate.length_penalty": ("0.0", CAPTION),
-    "generate.no_repeat_ngram": ("3", CAPTION),
+    "generate.models": ('["earlier"]', {"Model", *CAPTION} - {"CaptionOneFrame", "CaptionShuffledFrames"}),
+    "generate.beam": ("1", {"Model", *CAPTION}),
+    "generate.length_penalty": ("0.0", {"Model", *CAPTION}),
+    "generate.no_repeat_ngram": ("3", {"Model", *CAPTION}),
+    "generate.method": ('"sample"', {"Model", *CAPTION}),
+    "generate.temperature": ("0.5", NONE),  # does not matter in a search
+    "generate.top_p": ("0.5", NONE),
+    "generate.seed": ("1", NONE),
     "generate.batch_size": ("7", NONE),
     "score.protocol": ('"v2c"', {"References", *SCORE}),
     "score.split": ('"val"', {"References", "Neighbours", *CAPTION}),
@@ -235,7 +241,7 @@ def test_one_byte_of_what_comes_from_outside_counts(folder, file):
 
 def test_the_models_of_other_runs_count_by_their_content_and_must_be_there(folder):
     base = DEMO + '\n[generate]\nmodels = ["earlier"]\n'
-    with pytest.raises(ConfigError, match=r"runs/earlier has no model\.safetensors, .*: run it to its end"):
+    with pytest.raises(ConfigError, match=r"runs/earlier has no config\.json, .*: run it to its end"):
         recipes(folder, base)
     run = folder / "artifacts" / "runs" / "earlier"
     run.mkdir(parents=True)
@@ -248,7 +254,7 @@ def test_the_models_of_other_runs_count_by_their_content_and_must_be_there(folde
         recipes(folder, base.replace("earlier", "demo"))
     (run / "model.safetensors").write_text("other weights")
     after = recipes(folder, base)
-    assert {stage for stage in before if before[stage] != after[stage]} == {"Caption", *SCORE}
+    assert {stage for stage in before if before[stage] != after[stage]} == {"Caption", *SCORE, *MODEL}
 
 
 def test_without_distillation_no_caption_is_embedded_and_no_text_encoder_asked_for(folder):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from captioner import D_IN, config, features, random_captioner, videos, vocabulary
 from safetensors.torch import load_file, save_file
-from training import run
+from training import run, sign
 
 from videocap.model.captioner import saved
 from videocap.model.captions import ensemble
@@ -54,7 +54,7 @@ def test_the_models_of_folders_write_together(folders):
         model, words, features(8), [v.id for v in of], beam=2, length_penalty=1.0, batch_size=3, device="cpu"
     )
     assert words == vocabulary(of)
-    alone, _ = saved.load(folders[0])
+    (alone,), _ = saved.load(folders[0])
     own = caption(alone, words, features(8), [v.id for v in of], beam=2, length_penalty=1.0, batch_size=3, device="cpu")
     assert [row["intention"] for row in rows] == [row["intention"] for row in own]
     assert isinstance(ensemble.load(folders[0], [], "cpu")[0], type(alone))
@@ -76,5 +76,6 @@ def test_models_that_do_not_go_together_are_named(folders):
         ensemble.load(folders[0], [folders[2]], "cpu")
     weights = load_file(folders[1] / "model.safetensors")
     save_file(weights | {"feature_mean": weights["feature_mean"] + 1}, folders[1] / "model.safetensors")
+    sign(folders[1])
     with pytest.raises(ValueError, match=f"{folders[1]}: its model was trained on other features"):
         ensemble.load(folders[0], [folders[1]], "cpu")

@@ -14,7 +14,7 @@ from videocap.extract.shards.exchange import write_shard
 from videocap.model.captioner import saved
 from videocap.model.captioner.captioner import Captioner
 from videocap.model.captions import stage as captioning
-from videocap.model.captions.search import caption, search
+from videocap.model.captions.search import caption, search, search_all
 from videocap.model.config import GenerateConfig
 from videocap.model.vocabulary import EOS, PAD, SOS, UNK, tokenize
 
@@ -46,8 +46,11 @@ def repeats(words: list[int], n: int) -> bool:
 @torch.inference_mode()
 def reference(
     model: Captioner, frames: torch.Tensor, source: str, beam: int, penalty: float, no_repeat: int = 0
-) -> tuple[list[int], float]:
-    """What `search` promises of one video, `frames` (N, d_v): every hypothesis is scored from its start each time."""
+) -> list[tuple[float, list[int]]]:
+    """What `search_all` promises of one video, `frames` (N, d_v): each hypothesis is scored from its start each time.
+
+    All that ended, as (score, words), the best first.
+    """
     memory = model.encode(frames[None], torch.ones(1, len(frames), dtype=torch.bool))
     most = model.max_tokens[source]
     live, finished = [(0.0, [])], []  # (score, words)
@@ -66,8 +69,7 @@ def reference(
         live = [(score, words) for score, words in extensions if words[-1] != EOS][:beam]
         if len(finished) >= beam:
             break
-    score, words = max(finished, key=lambda one: one[0])  # of equal ones the first
-    return words[:-1], score
+    return [(score, words[:-1]) for score, words in sorted(finished, key=lambda one: -one[0])]  # stable
 
 
 SEARCHES = {
@@ -86,13 +88,18 @@ def compare(model: Captioner, lengths: list[int], **options) -> None:
     frames = torch.randn(*mask.shape, D_IN, dtype=torch.float64)
     frames[~mask] = 1e4  # nothing of this may be seen
     with torch.inference_mode():
+        many = search_all(model, model.encode(frames, mask), source, beam, penalty, no_repeat, 3)
         together = search(model, model.encode(frames, mask), source, beam, penalty, no_repeat)
-        for length, row, *found in zip(lengths, frames, *together, strict=True):
+        for length, row, best, *found in zip(lengths, frames, many, *together, strict=True):
             real = row[:length]
-            words, score = reference(model, real, source, beam, penalty, no_repeat)
+            (score, words), *_ = expected = reference(model, real, source, beam, penalty, no_repeat)
             alone = search(model, model.encode(real[None], mask.new_ones(1, length)), source, beam, penalty, no_repeat)
             for answer in (found, [answers[0] for answers in alone]):
                 assert answer == [words, pytest.approx(score, abs=1e-9)]
+            assert [(pytest.approx(one.score, abs=1e-9), one.words) for one in best] == expected[:3]
+            for one in best:
+                total = one.score * (len(one.words) + 1) ** penalty
+                assert one.log_probability == pytest.approx(total, abs=1e-9)
             assert not no_repeat or not repeats(words, no_repeat)
 
 

@@ -8,7 +8,7 @@ from reports import COUNTS, PAPER, report
 from videos import synthetic
 
 from videocap.extract.config import DecodeConfig, EncoderConfig
-from videocap.extract.video.sampler import Sampler
+from videocap.extract.video.sampler import in_folder
 from videocap.model.config import METRICS
 from videocap.pipeline.digests import file_digest
 
@@ -24,19 +24,20 @@ def inputs(tmp_path):
         "captions": ("captions.json", json.dumps([{"video_id": "a.mp4", "caption": "a <b>dog</b> runs"}])),
         "references": ("captions.test.json", json.dumps({"a.mp4": ["a dog runs"]})),
         "counts": ("counts.json", json.dumps(COUNTS)),
-        "model": ("model.safetensors", ""),
-        "architecture": ("model.json", ""),
-        "vocabulary": ("vocabulary.json", ""),
         "curves": ("curves.csv", "epoch,step,lr,loss,caption,val_cider\n1,10,0.1,4.0,3.0,0.2\n2,20,0.1,2.0,1.5,0.8\n"),
     }
     for name, text in inputs.values():
         (tmp_path / name).write_text(text)
     files = {key: tmp_path / name for key, (name, _) in inputs.items()}
+    files["model"] = tmp_path / "model"
+    files["model"].mkdir()
+    for name in ("config.json", "model.safetensors", "vocabulary.json"):
+        (files["model"] / name).write_text(name)
     (tmp_path / "videos").mkdir()
     clip = synthetic(tmp_path / "videos" / "a.mp4", "-pix_fmt yuv420p")
     (tmp_path / "table.json").write_text(json.dumps([["a.mp4", file_digest(clip)]]))
     shown = {"videos": clip.parent, "sampling": SimpleNamespace(decode=DecodeConfig(), encoder=EncoderConfig())}
-    shown |= {"sampler": Sampler}
+    shown |= {"sampler": in_folder}
     return {"failures": [], "table": tmp_path / "table.json", "paper": PAPER, **shown, **files}
 
 

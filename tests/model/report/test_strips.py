@@ -8,7 +8,7 @@ from PIL import Image
 from videos import synthetic
 
 from videocap.extract.config import DecodeConfig, EncoderConfig
-from videocap.extract.video.sampler import Sampler
+from videocap.extract.video.sampler import in_folder
 from videocap.model.report import strips
 from videocap.pipeline.digests import file_digest
 
@@ -28,5 +28,5 @@ def test_a_video_that_has_gone_or_changed_has_no_strip(tmp_path):
     (tmp_path / "b.mp4").write_text("no video")
     items = [("a.mp4", file_digest(clip)), ("b.mp4", file_digest(tmp_path / "b.mp4")), ("c.mp4", "0" * 64)]
     sections = DecodeConfig(), EncoderConfig()
-    assert set(strips.strips(items, tmp_path, *sections, Sampler)) == {"a.mp4"}
-    assert strips.strips([("a.mp4", "0" * 64)], tmp_path, *sections, Sampler) == {}
+    assert set(strips.strips(items, tmp_path, *sections, in_folder)) == {"a.mp4"}
+    assert strips.strips([("a.mp4", "0" * 64)], tmp_path, *sections, in_folder) == {}

@@ -10,9 +10,10 @@ from captioner import D_IN, config, features, make, training_data, videos, vocab
 from training import run
 
 from videocap.model.captioner.captioner import CAPTION
+from videocap.model.captions.sampling import sample
 from videocap.model.scores.cider import Consensus, ngrams
 from videocap.model.scores.protocol import tokenized
-from videocap.model.training.scst import END, Reward, sample, scst_loss
+from videocap.model.training.scst import END, Reward, scst_loss
 from videocap.model.training.trainer import Trainer
 from videocap.model.vocabulary import EOS, PAD, SOS, UNK
 
@@ -43,7 +44,8 @@ def test_samples_are_drawn_as_the_model_says_and_end():
         model.bias.data[word] = 0.0  # likely, but never written
     memory = model.encode(torch.randn(3, 4, D_IN), torch.ones(3, 4, dtype=torch.bool))
     torch.manual_seed(0)
-    drawn = sample(model, memory, 400)
+    numbers = torch.rand(3, 400, model.max_tokens[CAPTION])
+    drawn = sample(model, memory, CAPTION, numbers)[0].flatten(0, 1)
     assert drawn.shape == (1200, model.max_tokens[CAPTION] + 1)
     assert set(drawn[:, 0].tolist()) == {SOS}
     rows = [row[1:] for row in drawn.tolist()]
@@ -69,7 +71,8 @@ def test_only_a_sample_that_beats_the_others_becomes_likelier():
 
     loss, mean = scst_loss(model, rewards, torch.tensor([0, 1]), frames, mask, 4)
     torch.manual_seed(1)
-    drawn = sample(model, model.encode(frames, mask), 4)
+    numbers = torch.rand(2, 4, model.max_tokens[CAPTION])
+    drawn = sample(model, model.encode(frames, mask), CAPTION, numbers)[0].flatten(0, 1)
     texts = [[word for word in row[1:] if word not in (EOS, PAD)] for row in drawn.tolist()]
     lengths = torch.tensor([float(len(text)) for text in texts]).view(2, 4)
     assert mean.item() == pytest.approx(lengths.mean().item())

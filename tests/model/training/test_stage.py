@@ -9,7 +9,7 @@ from captioner import D_IN, D_TEXT, config, videos, vocabulary
 
 from videocap.extract.corpus import table
 from videocap.extract.shards import writer
-from videocap.model.captioner.saved import load
+from videocap.model.captions import ensemble
 from videocap.model.training.stage import make
 
 
@@ -50,7 +50,7 @@ def test_a_model_comes_out_and_of_one_validation_video_it_is_said_that_it_is_too
     (tmp_path / "out").mkdir()
     with pytest.warns(UserWarning, match="1 validation videos are too few: the last epoch's weights are kept"):
         make(tmp_path / "out", config(epochs=1), **inputs)
-    model, words = load(tmp_path / "out")
+    model, words = ensemble.load(tmp_path / "out", (), "cpu")
     assert words == vocabulary(videos(9))
     assert model.feature_mean.shape == (D_IN,)
 

@@ -16,7 +16,7 @@ from captioner import config, features, training_data, videos, vocabulary
 from safetensors.torch import load_file
 from training import run, same_weights
 
-from videocap.model.captioner.saved import load
+from videocap.model.captions import ensemble
 from videocap.model.captions.search import caption
 from videocap.model.config import TrainConfig
 from videocap.model.training.checkpoints import load_checkpoint
@@ -27,7 +27,7 @@ from videocap.model.vocabulary import EOS, SOS, UNK
 
 
 def write(out: Path, given_features, of, beam=1) -> list[dict[str, str]]:
-    model, words = load(out)
+    model, words = ensemble.load(out, (), "cpu")
     ids = [video.id for video in of]
     return caption(model, words, given_features, ids, beam=beam, length_penalty=1.0, batch_size=8, device="cpu")
 
