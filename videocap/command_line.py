@@ -67,6 +67,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("folder", type=Path, metavar="FOLDER", help="to be made")
     command.add_argument("--with-encoder", action="store_true", help="let the encoder's weights go along")
     command.set_defaults(run="export:export_model")
+    command = commands.add_parser("pull-model", help="copy an experiment's captioner from where others push theirs")
+    command.add_argument("place", metavar="URL", help="a folder, s3://bucket/folder, or what else fsspec opens")
+    command.add_argument("folder", type=Path, metavar="FOLDER", help="to be made")
+    command.add_argument("--experiment", metavar="NAME", help="whose, if several are there")
+    command.set_defaults(run="share:pull_model")
     of_store = commands.add_parser("store", help="the stores of features, and the folder they are in")
     _add_store_commands(of_store.add_subparsers(dest="of", required=True), of_config, of_override, for_programs)
     about = "two experiments: scores, how sure they differ, and in which videos"

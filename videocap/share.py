@@ -1,10 +1,12 @@
-"""`videocap store push` and `pull`: features and results travel between people."""
+"""`videocap store push` and `pull`, and `pull-model`: features, results and captioners travel between people."""
 
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +14,13 @@ from rich.filesize import decimal
 
 from videocap import tasks
 from videocap.extract.shards.checks import check_arrived
+from videocap.pipeline.artifacts.shapes import is_manifest
 from videocap.pipeline.config import load
 from videocap.pipeline.sharing import push_pull
 from videocap.pipeline.sharing.address import place_of
+from videocap.pipeline.sharing.copying import File, copy_all, manifest_or_reason
+from videocap.pipeline.sharing.folder import Folder
+from videocap.pipeline.sharing.merging import CURE_THERE
 from videocap.pipeline.sharing.place import Place
 from videocap.pipeline.stages.declared import Declared
 from videocap.pipeline.stages.experiment import Experiment
@@ -32,6 +38,41 @@ def pull(chosen: argparse.Namespace) -> int:
     """Copy from a place what is lacking here."""
     experiment, there = _sides(chosen)
     return _tell(chosen, experiment, push_pull.pull(experiment, chosen.stages, there, check_arrived, chosen.dry_run))
+
+
+MODEL = ("config.json", "vocabulary.json", "model*.safetensors", "encoder.safetensors", "scores.json")
+"""What goes into a captioner's folder of a Report's files."""
+
+
+def pull_model(chosen: argparse.Namespace) -> int:
+    """Copy a captioner from a place, which needs neither its config nor its videos."""
+    from videocap.model.captions.export import export
+
+    there = place_of(chosen.place)
+    found: dict[str, dict] = {}
+    for key in there.folders("Report"):
+        manifest = manifest_or_reason(there, f"Report/{key}/manifest.json")
+        if is_manifest(manifest) and MODEL[0] in manifest["files"]:
+            name = str(manifest["provenance"].get("experiment"))
+            if name not in found or found[name]["created"] < manifest["created"]:
+                found[name] = manifest | {"folder": f"Report/{key}/{manifest['payload']}"}
+    if not found:
+        raise ValueError(there.missing() or f"{there} has no captioner: who has one pushes it by --stages Report")
+    name = chosen.experiment or (next(iter(found)) if len(found) == 1 else "")
+    if name not in found:
+        asked = f"no captioner {name!r}" if name else "several captioners"
+        raise ValueError(f"{there} has {asked}: name one of {', '.join(sorted(found))}")
+    files = {
+        file: File(f"{found[name]['folder']}/{file}", one["size"], one["sha256"])
+        for file, one in found[name]["files"].items()
+        if any(fnmatch.fnmatch(file, pattern) for pattern in MODEL)
+    }
+    with tempfile.TemporaryDirectory(prefix="videocap-") as work:
+        if problems := copy_all("model", there, Folder(Path(work), mine=True), files, CURE_THERE):
+            raise ValueError("\n".join(problems.values()))
+        export(Path(work, found[name]["folder"]), chosen.folder, None)
+    print(f"{chosen.folder}: the captioner of {printable(name)}; `videocap caption --model` takes this folder")
+    return 0
 
 
 def _sides(chosen: argparse.Namespace) -> tuple[Experiment, Place]:

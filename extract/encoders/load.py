@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 import torch
+from safetensors.torch import load_file
 
 from videocap.extract.config import MODELS, OPENAI_MODELS
 from videocap.extract.device import Precision, resolve
@@ -51,7 +52,9 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         ValueError: if the file holds no tensors by name.
     """
     try:
-        if _is_torchscript(path):
+        if Path(path).suffix == ".safetensors":
+            state = load_file(path)  # whose sizes are checked against the file's
+        elif _is_torchscript(path):
             # such an archive is a program: only OpenAI's own are run
             with open(path, "rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() not in {sha for sha, _ in OPENAI_MODELS.values()}:
@@ -60,6 +63,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
                 warnings.simplefilter("ignore")  # torch would rather have no such archives
                 state = torch.jit.load(path, map_location="cpu").state_dict()
         else:
+            _check_unpacked(path)
             state = torch.load(path, map_location="cpu", weights_only=True)
     except (MemoryError, PermissionError):
         raise
@@ -94,6 +98,15 @@ def find(weights: str) -> Path:
     if not os.path.isfile(weights):
         raise ValueError(f"there is no checkpoint {weights!r}, and the models with a name are {', '.join(MODELS)}")
     return Path(weights)
+
+
+def _check_unpacked(path: Path) -> None:
+    """Raise ValueError for an archive that would take far more memory than room on disk: torch packs nothing."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > 2 * os.path.getsize(path):
+            raise ValueError(f"it would unpack to {size >> 20} MB, {size // os.path.getsize(path)} times its size")
 
 
 def _is_torchscript(path: Path) -> bool:

@@ -1,12 +1,15 @@
 """Checkpoints are found and believed only if they are what they should be."""
 
 import hashlib
+import resource
 import warnings
+import zipfile
 
 import numpy as np
 import pytest
 import torch
 from frames import some_frames
+from safetensors.torch import save_file
 from weights import openai_model, random_state, save_random
 
 from videocap.extract.config import OPENAI_MODELS
@@ -112,3 +115,30 @@ def test_an_absent_checkpoint_names_the_models_there_are():
 def test_the_table_of_openais_models_is_the_packages():
     digests = {name: url.split("/")[-2] for name, url in clip.clip._MODELS.items()}
     assert {name: digest for name, (digest, _) in OPENAI_MODELS.items()} == digests
+
+
+def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused_before_it_takes_memory(tmp_path):
+    torch.save({"positional_embedding": torch.zeros(25, 1 << 20)}, tmp_path / "plain.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pt") as plain,
+        zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for member in plain.infolist():
+            packed.writestr(member.filename, plain.read(member))
+    assert (tmp_path / "bomb.pt").stat().st_size < 10 << 20
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=r"bomb\.pt is not a checkpoint of an encoder: .*it would unpack to 100 MB"):
+        read_state(tmp_path / "bomb.pt")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 << 10
+
+
+def test_safetensors_give_the_same_encoder(tmp_path):
+    state = random_state("tiny")
+    torch.save(state, tmp_path / "clip.pt")
+    save_file({name: value.contiguous() for name, value in state.items()}, tmp_path / "clip.safetensors")
+    one, other = (load(tmp_path / name, "cpu", "fp32") for name in ("clip.pt", "clip.safetensors"))
+    pictures = some_frames(3, one.pixels)
+    np.testing.assert_array_equal(one.encode(pictures), other.encode(pictures))
+    (tmp_path / "clip.safetensors").write_bytes((tmp_path / "clip.safetensors").read_bytes()[:-5])
+    with pytest.raises(ValueError, match=r"clip\.safetensors is not a checkpoint of an encoder"):
+        read_state(tmp_path / "clip.safetensors")
