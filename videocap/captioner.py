@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tqdm import tqdm
 
 from videocap.captioned import CaptionedVideo
-from videocap.extract.corpus.video_files import find_videos, odd_videos
+from videocap.extract.corpus.video_files import STILL_SUFFIXES, VIDEO_SUFFIXES, find_videos, odd_videos
 from videocap.hub import folder_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from videocap.model.vocabulary import Vocabulary
     from videocap.pipeline.stores.store import Index
 
+LOOKED_AT = (*VIDEO_SUFFIXES, *STILL_SUFFIXES)
 FEW = 8  # videos that need no progress bar
 
 
@@ -282,10 +283,10 @@ def _files(path: Path) -> Iterator[tuple[Path, str | None]]:
     if not os.path.isdir(path):  # which pathlib's raises for what it may not look at
         yield path, None
         return
-    found = find_videos(path)
+    found = find_videos(path, LOOKED_AT)
     for name in sorted(found):
         yield found[name], None
-    for name in odd_videos(path):
+    for name in odd_videos(path, LOOKED_AT):
         yield path / name, "is a link that leads nowhere, no regular file, or has a name that is no Unicode"
     if not found:
         yield path, "is a folder without videos"

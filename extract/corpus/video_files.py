@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from videocap.extract.corpus.source import CorpusError
@@ -24,25 +24,28 @@ VIDEO_SUFFIXES = (
     ".webm",
     ".wmv",
 )
+STILL_SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
+"""Of pictures, which are videos of one frame."""
 
 
-def find_videos(folder: Path) -> dict[str, Path]:
+def find_videos(folder: Path, suffixes: Sequence[str] = VIDEO_SUFFIXES) -> dict[str, Path]:
     """All video files below a folder, by their path inside it (with `/`); see `odd_videos` for what is left out."""
-    return {name: path for name, path in _video_files(folder) if not _is_odd(name, path)}
+    return {name: path for name, path in _video_files(folder, suffixes) if not _is_odd(name, path)}
 
 
-def odd_videos(folder: Path) -> list[str]:
+def odd_videos(folder: Path, suffixes: Sequence[str] = VIDEO_SUFFIXES) -> list[str]:
     """What is left out: broken links, links back to a folder that they lie in, no regular file, no Unicode name."""
-    return [os.fsencode(name).decode(errors="replace") for name, path in _video_files(folder) if _is_odd(name, path)]
+    found = _video_files(folder, suffixes)
+    return [os.fsencode(name).decode(errors="replace") for name, path in found if _is_odd(name, path)]
 
 
-def _video_files(folder: Path) -> Iterator[tuple[str, Path]]:
+def _video_files(folder: Path, suffixes: Sequence[str]) -> Iterator[tuple[str, Path]]:
     """What has a video's name; and links back to a folder that they lie in, which are not followed."""
     real = folder.resolve()
     for place, folders, names in os.walk(folder, followlinks=True):
         circles = _circles(real / Path(place).relative_to(folder), folders) if folders else []
         folders[:] = sorted(set(folders) - set(circles))
-        videos = [n for n in names if os.path.splitext(n)[1].lower() in VIDEO_SUFFIXES and not n.startswith(".")]
+        videos = [n for n in names if os.path.splitext(n)[1].lower() in suffixes and not n.startswith(".")]
         for name in sorted(circles + videos):
             path = Path(place, name)
             yield path.relative_to(folder).as_posix(), path

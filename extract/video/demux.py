@@ -14,7 +14,8 @@ from bisect import bisect_left
 from dataclasses import asdict, dataclass, field
 
 # Containers that hold their own frames. Playlists, concatenations and image sequences name other files: they stay out.
-FORMATS = "mov,matroska,avi,asf,flv,mpeg,mpegts,ogg,gif"
+STILLS = "jpeg_pipe,png_pipe,webp_pipe"  # a single picture each, as which it is opened whatever its file is called
+FORMATS = f"mov,matroska,avi,asf,flv,mpeg,mpegts,ogg,gif,{STILLS}"
 UNTIMED = {"avi"}  # stores no presentation times: each reader guesses others
 # Where a packet marked as a key frame is one, so that decoding can begin there; of H.264 and HEVC that is looked at.
 SEEKABLE_FORMATS, SEEKABLE = {"mov", "matroska"}, {"h264", "hevc", "vp8", "vp9", "av1"}
@@ -62,7 +63,7 @@ def probe(path: str, max_pixels: int) -> Stream:
     import av
 
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
-    with av.open(f"file:{path}", options=options) as container:
+    with av.open(f"file:{path}", format=_still(path), options=options) as container:
         pictures = av.stream.Disposition.attached_pic
         streams = [stream for stream in container.streams.video if not stream.disposition & pictures]
         if not streams:
@@ -98,6 +99,17 @@ def probe(path: str, max_pixels: int) -> Stream:
             numbered=name in UNTIMED,
             **packets.read(name),
         )
+
+
+def _still(path: str) -> str | None:
+    """The format of a picture, by how it begins; None for all else."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpeg_pipe"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png_pipe"
+    return "webp_pipe" if head[:4] == b"RIFF" and head[8:] == b"WEBP" else None
 
 
 class _Packets:
@@ -186,6 +198,8 @@ def _declared_size(path: str, name: str) -> int:
     if name == "avi":
         length = int.from_bytes(head[4:8], "little")  # less than all by 8; but some writers count these in
         return 0 if length == (1 << 32) - 1 else length  # all ones: written into a pipe
+    if name == "jpeg_pipe":  # an end behind the last scan's start, not that of a preview inside
+        return size + (tail.rfind(b"\xff\xd9") <= tail.rfind(b"\xff\xda"))
     if name == "gif":
         return size + (not tail.rstrip(b"\0").endswith(b";"))
     if name == "flv":

@@ -16,6 +16,7 @@ CLIP = "video7013.mp4"  # the smallest
 # times, in 6 s each, however few the videos are, and of `toy_tables.py`, which runs the demo several times.
 SMALLEST = {
     "a_little_to_do": ("--videos 10 --more 20", "EmbedFramesShard +20 items +[0-9,]+ bytes: "),
+    "captioning": ("--clips 2 --frames 1 --minutes 0.5", "decoding over ffmpeg decoding it to nothing: "),
     "encoders": ("--frames 1 --texts 4 --no-compile --rounds 1", "captions: ours bf16 / OpenAI's fp32 "),
     "extraction": ("--frames 1 --rounds 1 CLIP", "plain loop / ours, fp32 +"),
     "flickr8k": ("out --images 20 --epochs 1 --seeds 1", "ours, beam 5 +"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from videos import LIMITS, SETTINGS, full_decode, synthetic
 
 from videocap.extract.video.decode import decode
-from videocap.extract.video.frames import choose, read
+from videocap.extract.video.frames import choose, divide, parts, read
 
 GOOD = [
     *(f"edge_cases/{name}" for name in ("flipping_a_pancake.mkv", "unordered.mov", "video_0.mov", "video_90.mov")),
@@ -119,3 +119,50 @@ def test_names_of_every_kind(data, prober, tmp_path):
         path.write_bytes(source)
         images, _ = read(path, prober, **SETTINGS)
         assert len(images) == 3
+
+
+@given(ascending, st.floats(0.05, 50))
+def test_parts_hold_every_frame_once_in_order_and_none_is_short_but_the_whole(times, every):
+    found = divide(times, every)
+    assert [first for _, _, first, _ in found] == [0, *(last for _, _, _, last in found[:-1])]
+    assert found[-1][3] == len(times)
+    end = times[-1] + (times[-1] - times[-2] if len(times) > 1 else 0)
+    for (start, stop, first, last), following in itertools.zip_longest(found, found[1:]):
+        assert start <= times[first] + 1e-5
+        assert times[last - 1] < stop or stop == pytest.approx(end)
+        assert start == pytest.approx(round(start / every) * every)
+        if following:
+            assert stop == pytest.approx(start + every)
+            assert stop <= following[0] + 1e-6
+        else:
+            assert stop - start >= min(every, end) / 4 - 1e-6
+            assert stop - start <= every * 1.25 + 1e-6 or first == 0
+    assert divide(times, None) == [(0.0, end, 0, len(times))]
+
+
+@pytest.mark.parametrize("name", ["msrvtt/videos/video7010.mp4", "other/eat.mkv", "msvd/WTf5EgVY5uU_124_128.avi"])
+def test_parts_have_the_frames_of_a_full_decode(data, prober, name):
+    settings = SETTINGS | {"frames": 4}
+    found = list(parts(data / name, prober, 1.0, **settings))
+    assert len(found) >= 2
+    whole, times = read(data / name, prober, **SETTINGS | {"frames": 4096})
+    places = {round(float(time), 4): place for place, time in enumerate(times)}
+    for part in found:
+        assert len(part.images) == len(part.times) == 4
+        for image, time in zip(part.images, part.times, strict=True):
+            assert part.start <= time + 1e-4
+            assert time < part.end
+            assert np.array_equal(image, whole[places[round(float(time), 4)]])
+
+
+def test_as_many_frames_as_no_argument_can_name(tmp_path, prober):
+    clip = synthetic(tmp_path / "long.mp4", "-pix_fmt yuv420p -g 250", seconds=480, size="32x32")
+    stream = prober(clip)
+    assert len(stream.pts) == 12000
+    wanted = [i for i in range(12000) if i % 13]
+    given = list(decode(clip, stream, wanted, timeout=120, max_pixels=10**6))
+    assert len(given) == len(wanted)
+    some = [0, 1, 5000, len(wanted) - 1]
+    alone = list(decode(clip, stream, [wanted[i] for i in some], timeout=120, max_pixels=10**6))
+    for place, frame in zip(some, alone, strict=True):
+        assert np.array_equal(given[place], frame)
