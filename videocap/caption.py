@@ -21,26 +21,27 @@ def caption(chosen: argparse.Namespace) -> int:
     videos = [line for line in sys.stdin.read().splitlines() if line] if chosen.videos == ["-"] else chosen.videos
     if form in SUBTITLES and chosen.output is None and (len(videos) != 1 or os.path.isdir(videos[0])):
         raise ValueError(f"--format {form} is a file a video: name a folder for several (--output FOLDER)")
-    found = _written(chosen, form, _captioner(chosen), videos)
+    captioner = chosen_captioner(chosen)
+    asked = {name: getattr(chosen, name) for name in ("beam", "temperature", "top_p", "seed")}
+    changes = {name: value for name, value in asked.items() if value is not None}
+    captioner.write_by(**changes, **({"method": "sample"} if chosen.sample else {}))
+    found = _written(chosen, form, captioner, videos)
     bad = [one for one in found if one.error]
     for one in bad:
         print(printable(f"{one.video}: {one.error}"), file=sys.stderr)
     return 1 if bad else 0
 
 
-def _captioner(chosen: argparse.Namespace) -> VideoCaptioner:
+def chosen_captioner(chosen: argparse.Namespace) -> VideoCaptioner:
+    """The captioner that the options name: a folder's, or that of a config's experiment."""
+
     def warn(text: str) -> None:
         print(f"warning: {printable(text)}", file=sys.stderr)
 
     if chosen.model is None:
-        captioner = VideoCaptioner(chosen.config, chosen.override, warn)
-    else:
-        options = {"revision": chosen.revision, "device": chosen.device, "encoder": chosen.encoder}
-        captioner = VideoCaptioner.from_pretrained(chosen.model, **options, warn=warn)
-    asked = {name: getattr(chosen, name) for name in ("beam", "temperature", "top_p", "seed")}
-    changes = {name: value for name, value in asked.items() if value is not None}
-    captioner.write_by(**changes, **({"method": "sample"} if chosen.sample else {}))
-    return captioner
+        return VideoCaptioner(chosen.config, chosen.override, warn)
+    options = {"revision": chosen.revision, "device": chosen.device, "encoder": chosen.encoder}
+    return VideoCaptioner.from_pretrained(chosen.model, **options, warn=warn)
 
 
 def _written(

@@ -31,7 +31,7 @@ class CaptionedVideo:
     error: str | None = None
     """What is wrong with it, in one line."""
     span: tuple[float, float] | None = None
-    """Seconds from the first frame where it starts and ends; None if its features were in the store."""
+    """Seconds from the first frame where it starts and ends; if it is known, the last frame that was looked at."""
     frames: str | None = None
     """Where there is a picture of the frames that were looked at."""
     part: bool = False

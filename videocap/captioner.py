@@ -222,7 +222,7 @@ class VideoCaptioner:
         for file, of in known.items():
             end(file, int(len(of.values) > 0), None if len(of.values) else "has no frames")
             if len(of.values):
-                yield Clip(file, 0.0, 0.0), of, True
+                yield Clip(file, 0.0, float(of.times[-1])), of, True
         unknown = [file for file in files if file not in known]
         if unknown:
             for clip, of in make_rows(unknown, self._embed, self.decode, self.encoder, end, every):
@@ -245,7 +245,7 @@ class VideoCaptioner:
         for (clip, rows, known), text in zip(waiting, texts, strict=True):
             times = tuple(round(float(time), 3) for time in rows.times)
             several = tuple((one["caption"], one["log_probability"]) for one in text.pop("nbest", ()))
-            span = None if known else (round(clip.start, 3), round(clip.end, 3))
+            span = round(clip.start, 3), round(clip.end, 3)
             yield CaptionedVideo(
                 str(clip.file), text.pop("caption"), text, times, known, None, span, None, part, several
             )

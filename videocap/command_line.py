@@ -44,11 +44,7 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("caption", parents=of_experiment, help="caption any videos by the trained model")
     command.add_argument("videos", nargs="+", metavar="VIDEO", help="a file, or a folder for all videos below it")
     command.add_argument("--frames", type=Path, metavar="FOLDER", help="put a picture of each one's frames there")
-    about = "the captioner: a folder as export-model writes it, or a hub's org/name; no config is read then"
-    command.add_argument("--model", metavar="FOLDER", help=about)
-    command.add_argument("--revision", help="of a hub's repository: a branch, tag or commit")
-    command.add_argument("--device", default="auto", help="for --model: auto, cpu, cuda, cuda:1 …")
-    command.add_argument("--encoder", type=Path, metavar="FILE", help="for --model: its encoder's checkpoint")
+    _add_model(command)
     command.add_argument("--format", choices=FORMATS, default="text", help="of what is written; by default %(default)s")
     command.add_argument("--output", type=Path, metavar="FILE", help="where to, but for standard output")
     command.add_argument("--every", type=seconds, metavar="10s", help="caption parts of this length, one by one")
@@ -61,6 +57,13 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--top-p", type=float, metavar="P", help="of samples: only the likeliest words, together P")
     command.add_argument("--seed", type=int, metavar="N", help="of samples")
     command.set_defaults(run="caption:caption")
+    command = commands.add_parser("demo", parents=[of_override], help="a page on this machine to try a captioner")
+    _add_model(command)
+    command.add_argument("--host", default="127.0.0.1", help="the address it answers at; by default only this machine")
+    command.add_argument("--port", type=int, default=7860, help="0 for any that is free")
+    command.add_argument("--megabytes", type=float, default=200, help="that a video may have")
+    command.add_argument("--minutes", type=float, default=10, help="that it may be long")
+    command.set_defaults(run="demo:demo")
     about = "write an experiment's captioner as a folder that needs nothing else"
     command = commands.add_parser("export-model", parents=[of_override], help=about)
     command.add_argument("experiment", nargs="?", metavar="EXPERIMENT", help="a name in runs/; else the config's")
@@ -90,6 +93,15 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--protocol", choices=("coco", "v2c"), default="coco")
     command.set_defaults(run="score:show_scores")
     return parser
+
+
+def _add_model(command: argparse.ArgumentParser) -> None:
+    """Add the options that name a captioner's folder."""
+    about = "the captioner: a folder as export-model writes it, or a hub's org/name; no config is read then"
+    command.add_argument("--model", metavar="FOLDER", help=about)
+    command.add_argument("--revision", help="of a hub's repository: a branch, tag or commit")
+    command.add_argument("--device", default="auto", help="for --model: auto, cpu, cuda, cuda:1 …")
+    command.add_argument("--encoder", type=Path, metavar="FILE", help="for --model: its encoder's checkpoint")
 
 
 def _add_store_commands(commands: argparse._SubParsersAction, *of: argparse.ArgumentParser) -> None:
