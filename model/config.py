@@ -143,6 +143,10 @@ class TrainConfig(Section):
     """How far a caption's loss weighs by its CIDEr against the others of its video; 0: all weigh alike."""
     r_drop: What[Weight] = 0.0
     """Weight of R-Drop: each batch is read twice, and what two draws of dropout make of a word is drawn together."""
+    feature_noise: What[Weight] = 0.0
+    """Standard deviation of noise on the standardised features in training."""
+    frame_dropout: What[Share] = 0.0
+    """Share of a video's frames that are hidden in training: the mean frame stands in their places."""
     word_dropout: What[Share] = 0.0
     """Share of a caption's words that are shown as unknown while it is read in training."""
     ema: What[Share] = 0.0

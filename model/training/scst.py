@@ -41,7 +41,7 @@ class Reward:
 
 
 def scst_loss(
-    model: Captioner, reward: Reward, videos: Tensor, frames: Tensor, mask: Tensor, samples: int
+    model: Captioner, reward: Reward, videos: Tensor, frames: Tensor, shown: Tensor, mask: Tensor, samples: int
 ) -> tuple[Tensor, Tensor]:
     """The loss of sampled captions, a scalar, and their mean reward.
 
@@ -52,6 +52,7 @@ def scst_loss(
         model: in training mode.
         videos: (V,), places in the training data.
         frames, mask: of these, (V, N, d_v) and (V, N).
+        shown: the frames as training shows them.
         samples: captions a video, at least 2.
     """
     model.eval()
@@ -68,7 +69,7 @@ def scst_loss(
     advantage = (rewards - others).flatten().to(frames.device)
 
     words = Packed.of(tokens)
-    hidden = model.hidden(model.encode(frames, mask), CAPTION, words, owners)
+    hidden = model.hidden(model.encode(shown, mask), CAPTION, words, owners)
     chances = allowed(model.logits(hidden), first=words.positions == 0)  # (n, words)
     said = chances.gather(1, words.targets[:, None]).squeeze(1)
     return -(said * advantage[words.places // words.length]).sum() / len(said), rewards.mean()

@@ -116,11 +116,26 @@ class Trainer:
         twice = self.model.training and self.options.r_drop > 0
         if twice:
             batch = batch.twice()
+        if self.model.training:
+            batch = replace(batch, frames=self._disturbed(batch.frames))
         if self.model.training and self.options.word_dropout:
             hidden = torch.rand(batch.tokens.shape, device=batch.tokens.device) < self.options.word_dropout
             batch = replace(batch, read=torch.where(hidden & (batch.tokens != SOS), UNK, batch.tokens))
         with self.device.autocast():
             return self.model(batch, self.options.label_smoothing, self.options.aspects_per, r_drop=twice)
+
+    def _disturbed(self, frames: Tensor) -> Tensor:
+        """Frames (V, N, d_v) as training shows them: some hidden, all with noise."""
+        noise, hidden = self.options.feature_noise, self.options.frame_dropout
+        if not noise and not hidden:
+            return frames
+        frames = frames.float()
+        if noise:
+            frames = frames + noise * self.model.feature_std * torch.randn_like(frames)
+        if hidden:
+            gone = torch.rand(frames.shape[:2], device=frames.device) < hidden
+            frames = torch.where(gone[:, :, None], self.model.feature_mean, frames)
+        return frames
 
     def _step(self, batch: Batch) -> dict[str, float]:
         """One optimiser step, unless the loss is not finite; gives the losses and the gradient's norm."""
@@ -205,7 +220,8 @@ class Trainer:
             self.data.videos(number, seed=options.seed, batch_size=self.scst_videos), 1
         ):
             with self.device.autocast():
-                loss, reward = scst_loss(self.model, self.reward, videos, frames, mask, options.scst_samples)
+                shown = self._disturbed(frames)
+                loss, reward = scst_loss(self.model, self.reward, videos, frames, shown, mask, options.scst_samples)
             values = self._descend(loss, {"reward": reward})
             if not math.isfinite(values["loss"]) or not math.isfinite(values.pop("gradient")):
                 raise TrainingDiverged(

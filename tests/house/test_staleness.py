@@ -108,6 +108,8 @@ TABLE = {
     "train.captions_per_video": ("3", TRAIN),
     "train.consensus": ("0.5", TRAIN),
     "train.r_drop": ("2.0", TRAIN),
+    "train.feature_noise": ("0.1", TRAIN),
+    "train.frame_dropout": ("0.1", TRAIN),
     "train.word_dropout": ("0.3", TRAIN),
     "train.ema": ("0.9", TRAIN),
     "train.scst_epochs": ("2", TRAIN),

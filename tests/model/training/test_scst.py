@@ -69,7 +69,7 @@ def test_only_a_sample_that_beats_the_others_becomes_likelier():
     def rewards(videos, captions):
         return [float(len(text)) for text in captions]
 
-    loss, mean = scst_loss(model, rewards, torch.tensor([0, 1]), frames, mask, 4)
+    loss, mean = scst_loss(model, rewards, torch.tensor([0, 1]), frames, frames, mask, 4)
     torch.manual_seed(1)
     numbers = torch.rand(2, 4, model.max_tokens[CAPTION])
     drawn = sample(model, model.encode(frames, mask), CAPTION, numbers)[0].flatten(0, 1)
@@ -89,7 +89,7 @@ def test_only_a_sample_that_beats_the_others_becomes_likelier():
             words += 1
     assert loss.item() == pytest.approx((by_hand / words).item(), abs=1e-4)
     assert model.training
-    equal = scst_loss(model, lambda videos, captions: [1.0] * len(captions), torch.tensor([0, 1]), frames, mask, 3)[0]
+    equal = scst_loss(model, lambda videos, captions: [1.0] * len(captions), torch.tensor([0, 1]), frames, frames, mask, 3)[0]
     assert equal.item() == 0.0
 
 

@@ -260,6 +260,25 @@ def test_the_running_mean_of_the_weights_is_what_is_validated_and_kept(tmp_path)
     assert torch.equal(trainer.model.bias, own)
 
 
+def test_frames_are_hidden_behind_the_mean_and_noise_is_as_large_as_it_is_said(monkeypatch):
+    of = videos(40)
+    settings = config((), feature_noise=0.5, frame_dropout=0.25, batch_size=40)
+    trainer = Trainer(settings, training_data(of, ()), len(vocabulary(of)))
+    batch, seen = next(trainer._batches(1)), []
+    monkeypatch.setattr(trainer.model, "forward", lambda batch, *_, **__: seen.append(batch) or {})
+    torch.manual_seed(0)
+    trainer._parts(batch)
+    frames = batch.frames.float()
+    gone = (seen[0].frames == trainer.model.feature_mean).all(-1)
+    assert gone.float().mean().item() == pytest.approx(0.25, abs=0.06)
+    noise = ((seen[0].frames - frames) / trainer.model.feature_std)[~gone]
+    assert noise.mean().item() == pytest.approx(0, abs=0.05)
+    assert noise.std().item() == pytest.approx(0.5, abs=0.03)
+    trainer.model.eval()
+    trainer._parts(batch)
+    assert torch.equal(seen[1].frames, batch.frames)
+
+
 def test_words_that_are_dropped_are_read_as_unknown_and_still_to_be_written(monkeypatch):
     of = videos(8)
     trainer = Trainer(config((), word_dropout=0.5, batch_size=8), training_data(of, ()), len(vocabulary(of)))
@@ -308,7 +327,7 @@ def run_with_validation(folder: Path, epochs: int) -> Path:
     of = videos(8)
     drawn = {"frames": "shuffled"}  # what a model is shown is drawn, too
     options = {"epoch": "caption", "captions_per_video": 2, "word_dropout": 0.2, "ema": 0.9}
-    options |= {"r_drop": 1.0, "consensus": 0.5}
+    options |= {"r_drop": 1.0, "consensus": 0.5, "feature_noise": 0.1, "frame_dropout": 0.2}
     half = epochs // 2
     settings = config(epochs=half, scst_epochs=epochs - half, lr=1e-2, scst_lr=1e-3, fusion=drawn, **options)
     val = (features(8), [video.id for video in of])
