@@ -250,7 +250,7 @@ class Model(Stage):
     """The captioner as it travels, with all that decides a caption: `videocap export-model` copies this folder."""
 
     makes = "videocap.model.captioner.folder:make"
-    reads = ("generate", "experiment.license", "data.kind", "data.features", *EmbedFramesShard.reads)
+    reads = ("generate", "experiment.license", "data.kind", "data.features")
 
     def needs(self) -> dict[str, Need]:
         tables = [f"{part}.{split}" for part in ("videos", "captions") for split in SPLITS]
@@ -262,16 +262,15 @@ class Model(Stage):
             **({"encoder": made["checkpoint"]} if made else {}),
         }
 
-    def sources(self) -> dict[str, Path | str]:
-        own = {} if self.config.data.features else EmbedFramesShard.of(self).sources()
-        return own | Caption.of(self).sources()
+    def sources(self) -> dict[str, Path]:
+        return Caption.of(self).sources()
 
     def inputs(self) -> dict:
-        more: dict = {"weights": None, "others": Caption.of(self).others()}
-        if not self.config.data.features:
+        more: dict = {"others": Caption.of(self).others(), "frames": None, "weights": None}
+        if not self.config.data.features:  # not in the key: the rows that Train has read follow from them
             spec = EmbedFramesShard.of(self)
             made = {manifest["provenance"].get("computed") for manifest in spec.store.manifests().values()}
-            more |= {"weights": spec.inputs()["checkpoint"], "computed": made - {None}}
+            more |= {"frames": spec.config, "weights": spec.inputs()["checkpoint"], "computed": made - {None}}
         return super().inputs() | more
 
 

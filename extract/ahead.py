@@ -4,33 +4,47 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 _END = object()
 
 
-def ahead(values: Iterable[T], most: int) -> Iterator[T]:
-    """The same values in the same order, of which up to `most` are made before they are asked for.
+def ahead(make: Callable[[threading.Event], Iterator[T]], most: int) -> Iterator[T]:
+    """The values of an iterator in their order, of which up to `most` are made before they are asked for.
 
-    An error comes where its value would have come. Who stops asking stops the making, too, at its next value.
+    An error comes where its value would have come. Who stops asking stops the making, too.
+
+    Args:
+        make: gives the iterator. It is told of an event that is set when nobody asks any more: it need not go on then.
     """
     waiting: queue.Queue = queue.Queue(most)
     stopped = threading.Event()
 
-    def make() -> None:
+    def put(value: object, error: BaseException | None) -> None:
+        while not stopped.is_set():
+            try:
+                return waiting.put((value, error), timeout=0.1)
+            except queue.Full:
+                continue
+
+    def work() -> None:
         error: BaseException | None = None
         try:
-            for value in values:
-                waiting.put((value, None))
-                if stopped.is_set():
-                    return
+            values = make(stopped)
+            try:
+                for value in values:
+                    put(value, None)
+                    if stopped.is_set():
+                        break
+            finally:
+                values.close()  # here, where its children are
         except BaseException as caught:  # it is raised in the other thread
             error = caught
-        waiting.put((_END, error))
+        put(_END, error)
 
-    thread = threading.Thread(target=make, daemon=True)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
         while True:
@@ -42,8 +56,5 @@ def ahead(values: Iterable[T], most: int) -> Iterator[T]:
             yield value
     finally:
         stopped.set()
-        while thread.is_alive():  # it may wait for room
-            try:
-                waiting.get(timeout=0.05)
-            except queue.Empty:
-                continue
+        if threading.current_thread() is not thread:  # as when the garbage collector runs there
+            thread.join()

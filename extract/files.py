@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
+import stat
 from pathlib import Path
 
 
+def check_regular(path: Path) -> None:
+    """Raise OSError unless it is a regular file: a pipe or a device could be read without end."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(errno.EINVAL, "is not a regular file", os.fspath(path))
+
+
 def sha256(path: Path) -> str:
-    """Of a file's content, as hexadecimal digits."""
+    """Of a regular file's content, as hexadecimal digits. Raises OSError for what is none."""
+    check_regular(path)
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -17,6 +26,6 @@ def sha256(path: Path) -> str:
 def link_or_copy(source: Path, target: Path) -> None:
     """A second name for a file; a copy where the file system has no links."""
     try:
-        os.link(source, target)
+        os.link(os.path.realpath(source), target)  # of a link, what it leads to: it may be relative
     except OSError:
         shutil.copyfile(source, target)

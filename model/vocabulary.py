@@ -16,6 +16,8 @@ import regex as re
 from videocap.extract.json_files import load_json
 
 PAD, UNK, SOS, EOS = range(4)
+UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Kinds of letters that no word has, such as those that steer a terminal."""
 SPECIAL = ("<pad>", "<unk>", "<sos>", "<eos>")
 
 # Letters, their marks and digits of any script; an apostrophe or hyphen inside a word stays, and a point or comma
@@ -38,6 +40,8 @@ class Vocabulary:
     def __post_init__(self) -> None:
         if self.words[:4] != SPECIAL:
             raise ValueError(f"a vocabulary must begin with {', '.join(SPECIAL)}, this one with {self.words[:4]}")
+        if odd := [word for word in self.words if {unicodedata.category(letter) for letter in word} & UNSEEN]:
+            raise ValueError(f"the word {odd[0]!r} has letters that can't be shown")
         if len(set(self.words)) < len(self.words):
             twice = next(word for word, count in Counter(self.words).items() if count > 1)
             raise ValueError(f"the word {twice!r} is in the vocabulary twice")
@@ -75,7 +79,7 @@ class Vocabulary:
             if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
                 raise ValueError("`words` must be a list of strings")
             return cls(tuple(words))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{path} is not a vocabulary: {error}") from error
 
 

@@ -5,28 +5,38 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import TextIO
 
 from videocap.captioned import ALONE, SUBTITLES, TOGETHER, CaptionedVideo
 from videocap.captioner import VideoCaptioner
+from videocap.command_line import DEFAULT_CONFIG
 from videocap.pipeline.words import printable
 
 
 def caption(chosen: argparse.Namespace) -> int:
     """Write captions down; what can't be captioned is named at the end, and the rest goes on."""
     form = "json" if chosen.json else chosen.format
-    videos = [line for line in sys.stdin.read().splitlines() if line] if chosen.videos == ["-"] else chosen.videos
-    if form in SUBTITLES and chosen.output is None and (len(videos) != 1 or os.path.isdir(videos[0])):
+    videos = _listed() if chosen.videos == ["-"] else chosen.videos
+    alone = len(videos) == 1 and not os.path.isdir(videos[0])
+    if form in SUBTITLES and not alone and (chosen.output is None or chosen.output.suffix == f".{form}"):
         raise ValueError(f"--format {form} is a file a video: name a folder for several (--output FOLDER)")
+    if not chosen.sample and (
+        unused := [n for n in ("temperature", "top_p", "seed") if getattr(chosen, n) is not None]
+    ):
+        raise ValueError(f"--{unused[0].replace('_', '-')} is of samples: ask for them by --sample")
     captioner = chosen_captioner(chosen)
     asked = {name: getattr(chosen, name) for name in ("beam", "temperature", "top_p", "seed")}
     changes = {name: value for name, value in asked.items() if value is not None}
     captioner.write_by(**changes, **({"method": "sample"} if chosen.sample else {}))
-    found = _written(chosen, form, captioner, videos)
-    bad = [one for one in found if one.error]
+    stream = _with_pictures(captioner, captioner.stream(videos, chosen.every, chosen.nbest), chosen.frames)
+    bad: list[CaptionedVideo] = []
+    _write(form, chosen.output, stream, bad)
     for one in bad:
         print(printable(f"{one.video}: {one.error}"), file=sys.stderr)
     return 1 if bad else 0
@@ -38,53 +48,64 @@ def chosen_captioner(chosen: argparse.Namespace) -> VideoCaptioner:
     def warn(text: str) -> None:
         print(f"warning: {printable(text)}", file=sys.stderr)
 
-    if chosen.model is None:
-        return VideoCaptioner(chosen.config, chosen.override, warn)
-    options = {"revision": chosen.revision, "device": chosen.device, "encoder": chosen.encoder}
-    return VideoCaptioner.from_pretrained(chosen.model, **options, warn=warn)
+    options = {name: getattr(chosen, name) for name in ("revision", "device", "encoder")}
+    given = [f"--{name}" for name, value in options.items() if value is not None]
+    if chosen.model is not None:
+        if chosen.override or chosen.config != str(DEFAULT_CONFIG):
+            raise ValueError("--model takes a captioner as it is: --config and --override are of experiments")
+        options["device"] = options["device"] or "auto"
+        return VideoCaptioner.from_pretrained(chosen.model, **options, warn=warn)
+    if given:
+        raise ValueError(f"{given[0]} is for --model; of an experiment its config says it")
+    return VideoCaptioner(chosen.config, chosen.override, warn)
 
 
-def _written(
-    chosen: argparse.Namespace, form: str, captioner: VideoCaptioner, videos: list[str]
-) -> list[CaptionedVideo]:
-    """All that came, when it is written down: as it comes, if the format allows."""
-    stream = captioner.stream(videos, chosen.every, chosen.nbest)
-    found: list[CaptionedVideo] = []
-    output = chosen.output
-    if output is not None and form not in SUBTITLES:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    if form in ALONE:
-        file = sys.stdout if output is None else output.open("w", encoding="utf-8")
-        for one in _with_pictures(captioner, stream, chosen.frames):
-            found.append(one)
-            if one.error is None or form == "jsonl":
+def _listed() -> list[str]:
+    """The files that standard input names, one a line."""
+    return [line for line in os.fsdecode(sys.stdin.buffer.read()).split("\n") if line]
+
+
+def _write(form: str, output: Path | None, found: Iterable[CaptionedVideo], bad: list[CaptionedVideo]) -> None:
+    """Write all that comes, as it comes if the format allows; what has an error goes to `bad`, too."""
+    if form in SUBTITLES and output is not None and output.suffix != f".{form}":
+        output.mkdir(parents=True, exist_ok=True)
+        of: dict[str, list[CaptionedVideo]] = {}
+        for one in found:
+            bad.append(one) if one.error else of.setdefault(one.video, []).append(one)
+        taken: set[Path] = set()
+        for video, cues in of.items():
+            _free(video, output, form, taken).write_text(SUBTITLES[form](cues), encoding="utf-8")
+        return
+    with _opened(output) as file:
+        good: list[CaptionedVideo] = []
+        for one in found:
+            if one.error:
+                bad.append(one)
+            if form in ALONE and (not one.error or form == "jsonl"):
                 file.write(ALONE[form](one))
                 file.flush()
-        if output is not None:
-            file.close()
-        return found
-    found = list(_with_pictures(captioner, stream, chosen.frames))
-    good = [one for one in found if one.error is None]
-    if form in SUBTITLES:
-        _subtitles(good, form, output)
-    else:
-        whole = TOGETHER[form](found if form == "json" else good)
-        sys.stdout.write(whole) if output is None else output.write_text(whole, encoding="utf-8")
-    return found
+            elif form not in ALONE and (not one.error or form == "json"):
+                good.append(one)
+        if form not in ALONE:
+            file.write((TOGETHER | SUBTITLES)[form](good))
 
 
-def _subtitles(good: list[CaptionedVideo], form: str, output: Path | None) -> None:
-    """Write the cues of each video into a file, called as the video is."""
-    of: dict[str, list[CaptionedVideo]] = {}
-    for one in good:
-        of.setdefault(one.video, []).append(one)
-    if output is None or output.suffix == f".{form}":
-        text = SUBTITLES[form](good)
-        sys.stdout.write(text) if output is None else output.write_text(text, encoding="utf-8")
+@contextmanager
+def _opened(output: Path | None) -> Iterator[TextIO]:
+    """Standard output, or a file that is there when it is whole."""
+    if output is None:
+        yield sys.stdout
         return
-    output.mkdir(parents=True, exist_ok=True)
-    for (_, cues), place in zip(of.items(), _places(list(of), output, form), strict=True):
-        place.write_text(SUBTITLES[form](cues), encoding="utf-8")
+    if output.is_dir():
+        raise ValueError(f"--output {output} is a folder: name a file in it")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    aside = output.with_name(f".{output.name}.{uuid.uuid4().hex}")
+    try:
+        with aside.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            yield file
+        aside.replace(output)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def _with_pictures(
@@ -92,25 +113,20 @@ def _with_pictures(
 ) -> Iterator[CaptionedVideo]:
     """The same, each captioned video with a picture in the folder, called as the video is."""
     places: dict[str, Path] = {}
+    taken: set[Path] = set()
     for one in found:
         if folder is not None and one.error is None and one.video not in places:
             folder.mkdir(parents=True, exist_ok=True)
             if picture := captioner.picture(one.video):
-                taken = set(places.values())
-                places[one.video] = next(place for place in _called(one.video, folder, "jpg") if place not in taken)
+                places[one.video] = _free(one.video, folder, "jpg", taken)
                 places[one.video].write_bytes(picture)
         yield replace(one, frames=str(places[one.video])) if one.video in places else one
 
 
-def _places(videos: list[str], folder: Path, suffix: str) -> list[Path]:
-    """A file for each video, no two the same."""
-    places: list[Path] = []
-    for video in videos:
-        places.append(next(place for place in _called(video, folder, suffix) if place not in places))
-    return places
-
-
-def _called(video: str, folder: Path, suffix: str) -> Iterator[Path]:
-    """Names for a file that belongs to a video: a.jpg, a-1.jpg, …"""
+def _free(video: str, folder: Path, suffix: str, taken: set[Path]) -> Path:
+    """A name in a folder for what belongs to a video, where nothing is: a.jpg, a-1.jpg, … It is taken then."""
     stem = Path(video).stem
-    return (folder / f"{stem}{f'-{number}' if number else ''}.{suffix}" for number in count())
+    names = (folder / f"{stem}{f'-{number}' if number else ''}.{suffix}" for number in count())
+    place = next(place for place in names if place not in taken and not place.exists())
+    taken.add(place)
+    return place

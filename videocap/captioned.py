@@ -13,6 +13,7 @@ from typing import Any
 from videocap.pipeline.words import printable
 
 MOST_TIMES = 6  # told to a person
+LEAST_CUE = 1.0  # seconds: nobody reads what is shown for none
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def as_json(found: Sequence[CaptionedVideo]) -> str:
 
 
 def coco(found: Sequence[CaptionedVideo]) -> str:
-    """Results as COCO's and MSR-VTT's scorers read them, of those that have a caption."""
+    """Results as COCO's scorer reads them; a picture's or video's id is its file's name without the ending."""
     return json.dumps([{"image_id": Path(one.video).stem, "caption": one.caption} for one in found], indent=1) + "\n"
 
 
@@ -109,7 +110,8 @@ def vtt(found: Sequence[CaptionedVideo]) -> str:
 
 
 def _cue(one: CaptionedVideo, point: str) -> str:
-    return " --> ".join(clock(seconds).replace(".", point) for seconds in one.span or (0.0, 0.0))
+    start, end = one.span or (0.0, 0.0)
+    return " --> ".join(clock(seconds).replace(".", point) for seconds in (start, max(end, start + LEAST_CUE)))
 
 
 def _line(one: CaptionedVideo) -> str:

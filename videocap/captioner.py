@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
+from pydantic import ValidationError
 from tqdm import tqdm
 
 from videocap.captioned import CaptionedVideo
-from videocap.extract.corpus.video_files import STILL_SUFFIXES, VIDEO_SUFFIXES, find_videos, odd_videos
+from videocap.extract.ahead import ahead
+from videocap.extract.corpus.video_files import files_of
 from videocap.hub import folder_of
 
 if TYPE_CHECKING:
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from videocap.model.vocabulary import Vocabulary
     from videocap.pipeline.stores.store import Index
 
-LOOKED_AT = (*VIDEO_SUFFIXES, *STILL_SUFFIXES)
 FEW = 8  # videos that need no progress bar
 
 
@@ -115,15 +117,21 @@ class VideoCaptioner:
             )
 
     def save_pretrained(self, folder: str | os.PathLike, with_encoder: bool = False) -> None:
-        """Write the captioner's folder, as `videocap export-model` does.
+        """Write the captioner's folder, as `videocap export-model` does; it writes as this captioner does now.
 
         Args:
             folder: to be made; it may be empty.
             with_encoder: let the encoder's weights go along, also where they can be downloaded.
+
+        Raises:
+            ValueError: if something is there, or weights that can't be downloaded are nowhere to be had.
         """
+        from videocap.extract.config import MODELS
         from videocap.model.captions.export import export
 
-        export(self.folder, Path(folder), self._weights() if with_encoder else None)
+        of = self.about.encoder
+        along = of is not None and not of.file_sha256 and (with_encoder or of.weights not in MODELS)
+        export(self.folder, Path(folder), self._weights() if along else None, self.generate)
 
     def __call__(
         self, videos: str | os.PathLike | Iterable[str | os.PathLike], every: float | None = None, nbest: int = 1
@@ -153,8 +161,10 @@ class VideoCaptioner:
                 f"{self.folder}: was trained on features that other code made, so those of a video can't be made here: "
                 "give it features (from_features), or caption with a model that was trained on videos"
             )
+        if nbest < 1 or (every is not None and not every > 0):
+            raise ValueError(f"nbest is 1 or more, not {nbest}, and parts are longer than nothing, not {every} s")
         given = [videos] if isinstance(videos, str | os.PathLike) else videos
-        order = [one for path in given for one in _files(Path(path))]
+        order = [one for path in given for one in files_of(Path(path))]
         files = list(dict.fromkeys(file for file, error in order if not error))
         ended: dict[Path, tuple[int, str | None]] = {file: (0, error) for file, error in order if error}
         written: dict[Path, list[CaptionedVideo]] = {file: [] for file, _ in order}
@@ -164,8 +174,12 @@ class VideoCaptioner:
 
         head, told = 0, 0  # the file to be told next, and how many of its clips have been
         waiting: list[tuple[Clip, Rows, bool]] = []
-        with tqdm(total=len(files), desc="caption", unit="video", disable=None if len(files) > FEW else True) as bar:
-            for one in chain(self._rows(files, end, every), [None]):
+        made = ahead(lambda stopped: self._rows(files, end, every), self.generate.batch_size)
+        with (
+            closing(made),
+            tqdm(total=len(order), desc="caption", unit="video", disable=None if len(files) > FEW else True) as bar,
+        ):
+            for one in chain(made, [None]):
                 if one is not None:
                     waiting.append(one)
                 if waiting and (one is None or len(waiting) == self.generate.batch_size):
@@ -174,7 +188,6 @@ class VideoCaptioner:
                     ):
                         written[clip[0].file].append(captioned)
                     waiting = []
-                    bar.update(sum(len(of) == ended.get(file, (0, ""))[0] for file, of in written.items()) - bar.n)
                 while head < len(order):
                     file = order[head][0]
                     yield from written[file][told:]
@@ -184,6 +197,7 @@ class VideoCaptioner:
                     if ended[file][1]:
                         yield CaptionedVideo(str(file), error=ended[file][1])
                     head, told = head + 1, 0
+                    bar.update()
 
     def write_by(self, **options: Any) -> None:
         """Change how it writes: fields of [generate], such as beam=8, or method="sample", top_p=0.9, seed=1.
@@ -191,7 +205,11 @@ class VideoCaptioner:
         Raises:
             ValueError: for a value that can't be.
         """
-        self.generate = type(self.generate)(**self.generate.model_dump() | options)
+        try:
+            self.generate = type(self.generate)(**self.generate.model_dump() | options)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}, not {first['input']!r}") from None
 
     def picture(self, video: str | os.PathLike) -> bytes | None:
         """A JPEG of the frames of a video that a caption is made of; None if they can't be decoded."""
@@ -276,17 +294,3 @@ class VideoCaptioner:
         from videocap.model.captions.own_videos import find_weights
 
         return find_weights(self.folder, self.about.encoder, self._encoder_file)
-
-
-def _files(path: Path) -> Iterator[tuple[Path, str | None]]:
-    """The videos that a path means, each with what is wrong with it if that is plain already."""
-    if not os.path.isdir(path):  # which pathlib's raises for what it may not look at
-        yield path, None
-        return
-    found = find_videos(path, LOOKED_AT)
-    for name in sorted(found):
-        yield found[name], None
-    for name in odd_videos(path, LOOKED_AT):
-        yield path / name, "is a link that leads nowhere, no regular file, or has a name that is no Unicode"
-    if not found:
-        yield path, "is a folder without videos"

@@ -48,8 +48,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--format", choices=FORMATS, default="text", help="of what is written; by default %(default)s")
     command.add_argument("--output", type=Path, metavar="FILE", help="where to, but for standard output")
     command.add_argument("--every", type=seconds, metavar="10s", help="caption parts of this length, one by one")
-    command.add_argument("--nbest", type=count, default=1, metavar="K", help="tell K captions, and how likely they are")
-    command.add_argument("--beam", type=count, metavar="N", help="of the search, if not the model's own")
+    command.add_argument(
+        "--nbest", type=positive, default=1, metavar="K", help="tell K captions, and how likely they are"
+    )
+    command.add_argument("--beam", type=positive, metavar="N", help="of the search, if not the model's own")
     command.add_argument("--sample", action="store_true", help="draw captions word by word, in place of a search")
     command.add_argument(
         "--temperature", type=float, metavar="T", help="of samples: below 1, likely words are likelier"
@@ -100,7 +102,7 @@ def _add_model(command: argparse.ArgumentParser) -> None:
     about = "the captioner: a folder as export-model writes it, or a hub's org/name; no config is read then"
     command.add_argument("--model", metavar="FOLDER", help=about)
     command.add_argument("--revision", help="of a hub's repository: a branch, tag or commit")
-    command.add_argument("--device", default="auto", help="for --model: auto, cpu, cuda, cuda:1 …")
+    command.add_argument("--device", help="for --model: auto, cpu, cuda, cuda:1 …")
     command.add_argument("--encoder", type=Path, metavar="FILE", help="for --model: its encoder's checkpoint")
 
 
@@ -141,6 +143,13 @@ def count(text: str) -> int:
     """A number on the command line; argparse tells a person of what is none."""
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of items")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A number of at least one."""
+    if not count(text):
+        raise argparse.ArgumentTypeError("it must be 1 or more")
     return int(text)
 
 

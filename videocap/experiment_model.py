@@ -13,7 +13,7 @@ from typing import Any
 from videocap import tasks
 from videocap.model.config import MODEL_FILES
 from videocap.pipeline import words
-from videocap.pipeline.config import BaseConfig, ConfigError, load, parse_override
+from videocap.pipeline.config import BaseConfig, ConfigError, changed, load, parse_override
 from videocap.pipeline.stages.experiment import Experiment, artifacts_of
 from videocap.pipeline.stores.store import Index, Store
 
@@ -48,77 +48,112 @@ class Shown:
         return told if os.path.isfile(told) and not (self.folder / "encoder.safetensors").exists() else None
 
 
-def find(config: str | os.PathLike | None, override: str = "") -> Shown:
+def find(config: str | os.PathLike | None, override: str = "", of_videos: bool = True) -> Shown:
     """The captioner that a config's experiment shows.
 
+    Args:
+        of_videos: it is to caption videos.
+
     Raises:
-        ValueError: if it shows none, or was trained on features of other code.
+        ValueError: if it shows none, an override can't be, or other code made the features of its videos.
     """
     file = Path(config or tasks.DEFAULT_CONFIG)
+    given = {
+        name.partition(".")[2]: value
+        for name, value in parse_override(override).items()
+        if name.startswith("generate.")
+    }
+    if "models" in given:
+        raise ValueError("generate.models: which models write together is decided by a run, so run it with them first")
     try:
         loaded = load(tasks.Config, file, override)
     except ConfigError as error:
-        shown = _in_spite_of(file, override)
-        if shown is None:
-            raise
-        first = str(error).split("\n")[0]
-        shown.remarks.append(f"the config can't be read ({first}); this is the model that {shown.folder} shows")
+        shown = _in_spite_of(file, override, error)
+        shown.generate = given
         return shown
-    if features := loaded.data.features:
+    if of_videos and (features := loaded.data.features):
         raise ValueError(
             f"data.features = {features!r} were made by other code, so those of a video can't be made here: "
             "caption with a config that trains on `videos`"
         )
-    experiment = Experiment(loaded, tasks.Report)
-    shown = Shown(experiment.artifacts.root / "runs" / loaded.experiment.name)
-    command = ["videocap", "run", "--config", os.fspath(file)] + (["--override", override] if override else [])
+    shown = Shown(artifacts_of(loaded).root / "runs" / loaded.experiment.name)
+    command = ["--config", os.fspath(file), *(["--override", override] if override else [])]
+    # how it is to write now makes no other model of it
+    own = _json(shown.folder / MODEL_FILES[0]).get("generate") or {}
+    kept = {f"generate.{name}": own[name] for name in given if name in own}
+    experiment = Experiment(changed(loaded, kept), tasks.Report)
     if not (shown.folder / MODEL_FILES[0]).is_file():
         why = words.reasons(tasks.Train.of(experiment).product.reasons())
         raise ValueError(
             f"there is no trained model of {loaded.experiment.name}{f' ({why})' if why else ''}: "
-            f"run {shlex.join(command)} first, which reuses what is done"
+            f"run {shlex.join(['videocap', 'run', *command])} first, which reuses what is done"
         )
     shown.settings = {name: getattr(loaded.encoder, name) for name in ("device", "precision", "batch_size", "compile")}
     shown.settings |= {name: getattr(loaded.decode, name) for name in ("timeout", "max_pixels")}
     shown.device = loaded.train.device
-    given = [name.split(".")[1] for name in parse_override(override) if name.startswith("generate.")]
-    if "models" in given:
-        raise ValueError("generate.models: which models write together is decided by a run, so run it with them first")
     shown.generate = {name: getattr(loaded.generate, name) for name in (*given, "batch_size")}
     if told := _earlier(experiment, shown.folder):
-        again = shlex.join(["videocap", "why", "Train", *command[2:]])
-        shown.remarks.append(
-            f"the model is of an earlier state of {loaded.experiment.name}: {told} ({again} tells more)"
-        )
+        stage, why = told
+        again = f" ({shlex.join(['videocap', 'why', stage, *command])} tells more)" if stage else ""
+        shown.remarks.append(f"the model is of an earlier state of {loaded.experiment.name}: {why}{again}")
     return shown
 
 
-def _earlier(experiment: Experiment, folder: Path) -> str:
-    """Why what is shown is not what the config and the data are now; empty if it is."""
+def base(file: Path, override: str = "") -> BaseConfig:
+    """What a config says of its artifacts and its name, whatever else is wrong with it.
+
+    Raises:
+        ValueError: if that is wrong, too.
+    """
+    try:
+        tree = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{file}: {error.strerror}") from error
+    sections = {name: dict(tree[name]) for name in BaseConfig.model_fields if isinstance(tree.get(name), dict)}
+    for name, value in parse_override(override).items():
+        section, key = name.split(".")
+        if section in BaseConfig.model_fields:
+            here = os.path.abspath(value) if key == "artifacts" else value  # not from the config's folder
+            sections.setdefault(section, {})[key] = here
+    return BaseConfig.model_validate(sections, context={"folder": file.absolute().parent})
+
+
+def _earlier(experiment: Experiment, folder: Path) -> tuple[str, str] | None:
+    """Of which stage, and why, what is shown is not what the config and the data are now; None if it is."""
     before = _json(folder / "made_of.json")
     try:
         now = experiment.made_of()
         if before.get("Model") == now.get("Model") is not None:
-            return ""
-        told = words.reasons(tasks.Train.of(experiment).product.reasons())
+            return None
+        for stage in (tasks.Train, tasks.Model):
+            if told := words.reasons(stage.of(experiment).product.reasons()):
+                return stage.__name__, told
     except (ValueError, OSError) as error:
-        return str(error).split("\n")[0]
-    return told or "what comes before it has changed"
+        return "", str(error).split("\n")[0]
+    return "Model", "what comes before it has changed"
 
 
-def _in_spite_of(file: Path, override: str) -> Shown | None:
-    """What a config's experiment shows, though the config is no longer right: its videos may have gone."""
+def _in_spite_of(file: Path, override: str, error: ConfigError) -> Shown:
+    """What a config's experiment shows, though the config is no longer right: its videos may have gone.
+
+    Raises:
+        ConfigError: if it shows nothing, or the mistake is in what was asked for now.
+    """
     try:
-        tree = tomllib.loads(file.read_text(encoding="utf-8"))
-        for name, value in parse_override(override).items():
-            section, key = name.split(".")
-            tree.setdefault(section, {})[key] = value
-        sections = {name: tree[name] for name in BaseConfig.model_fields if name in tree}
-        base = BaseConfig.model_validate(sections, context={"folder": file.absolute().parent})
-    except (OSError, ValueError, AttributeError, TypeError):
-        return None
-    folder = artifacts_of(base).root / "runs" / base.experiment.name
-    return Shown(folder) if (folder / MODEL_FILES[0]).is_file() else None
+        load(tasks.Config, file)
+    except ConfigError as alone:
+        error = alone
+    else:
+        raise error
+    try:
+        known = base(file, override)
+    except ValueError:
+        raise error from None
+    folder = artifacts_of(known).root / "runs" / known.experiment.name
+    if not (folder / MODEL_FILES[0]).is_file():
+        raise error
+    remark = f"the config can't be read ({str(error).splitlines()[0]}); this is the model that {folder} shows"
+    return Shown(folder, remarks=[remark])
 
 
 def _json(path: Path) -> dict[str, Any]:

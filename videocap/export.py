@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from videocap import tasks
-from videocap.experiment_model import Shown, find
+from videocap.experiment_model import Shown, base, find
 from videocap.extract.config import NAME
 from videocap.extract.shards import exchange
 from videocap.extract.shards.store import FeatureStore
@@ -26,26 +26,27 @@ def export_model(chosen: argparse.Namespace) -> int:
     """Write the captioner's folder of an experiment."""
     from videocap.captioner import VideoCaptioner
 
-    found = _experiment(chosen)
+    found = find(chosen.config, chosen.override, of_videos=False) if chosen.experiment is None else named(chosen)
     captioner = VideoCaptioner.from_pretrained(found.folder, encoder=found.encoder)
-    target = chosen.folder
-    captioner.save_pretrained(target, chosen.with_encoder)
+    if chosen.with_encoder and captioner.about.encoder is None:
+        raise ValueError(f"{found.folder}: its features were made by other code, so no encoder can go along")
+    captioner.write_by(**found.generate)
+    captioner.save_pretrained(chosen.folder, chosen.with_encoder)
     for remark in found.remarks:
         print(f"warning: {printable(remark)}", file=sys.stderr)
-    size = sum(path.stat().st_size for path in target.iterdir())
-    print(f"{target}: {decimal(size)}, a captioner's folder; its README.md says what it is and how it is used")
+    size = sum(path.stat().st_size for path in chosen.folder.iterdir())
+    print(f"{chosen.folder}: {decimal(size)}, a captioner's folder; its README.md says what it is and how it is used")
     return 0
 
 
-def _experiment(chosen: argparse.Namespace) -> Shown:
-    """What an experiment shows that is named, or that the config is of."""
-    if chosen.experiment is None:
-        return find(chosen.config, chosen.override)
-    named = Path(chosen.experiment)
-    folder = named if named.is_dir() else artifacts_of(load(tasks.Config, Path(chosen.config))).root / "runs" / named
-    if not (folder / MODEL_FILES[0]).is_file():
-        raise ValueError(f"{folder} has no captioner: name an experiment that has run to its end, or its folder")
-    return Shown(folder)
+def named(chosen: argparse.Namespace) -> Shown:
+    """What the experiment shows that is named: one in runs/, or a folder of results."""
+    folder = artifacts_of(base(Path(chosen.config), chosen.override)).root / "runs" / chosen.experiment
+    places = [folder, Path(chosen.experiment)]
+    for place in places:
+        if (place / MODEL_FILES[0]).is_file():
+            return Shown(place)
+    raise ValueError(f"{folder} has no captioner: name an experiment that has run to its end, or a folder of results")
 
 
 def export_store(chosen: argparse.Namespace) -> int:

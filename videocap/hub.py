@@ -13,21 +13,22 @@ def folder_of(source: str | os.PathLike, revision: str | None) -> Path:
     Raises:
         ValueError: if there is none, or the library is not installed.
     """
-    path = Path(source)
-    if path.is_dir():
-        return path
     name = os.fspath(source)
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise ValueError(f"there is no folder {name!r}, and a hub's repository is called org/name")
+    if os.path.isdir(name):
+        if revision:
+            raise ValueError(f"{name} is a folder here, which has no revision {revision!r}")
+        return Path(name)
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", name):
+        raise ValueError(f"there is no folder {name[:300]!r}, and a hub's repository is called org/name")
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     except ImportError as error:
         raise ValueError(
             f"there is no folder {name!r}; if it is a repository of a hub, install clip4videocap[hub]"
         ) from error
-    wanted = ["config.json", "*.safetensors", "vocabulary.json", "README.md"]
+    wanted = ["config.json", "model.safetensors", "model-*.safetensors", "encoder.safetensors", "vocabulary.json"]
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        raise ValueError(f"there is no folder {name!r}, and the hub has none either: {error}") from error
+        return Path(snapshot_download(name, revision=revision, allow_patterns=[*wanted, "README.md"]))
+    except Exception as error:  # its library and those below it have errors of many kinds
+        said = " ".join(str(error).split())[:300]
+        raise ValueError(f"there is no folder {name!r}, and the hub has none either: {said}") from error

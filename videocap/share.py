@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from videocap import tasks
+from videocap.extract.config import MODELS
 from videocap.extract.shards.checks import check_arrived
 from videocap.pipeline.artifacts.shapes import is_manifest
 from videocap.pipeline.config import load
@@ -46,8 +47,10 @@ MODEL = ("config.json", "vocabulary.json", "model*.safetensors", "encoder.safete
 
 def pull_model(chosen: argparse.Namespace) -> int:
     """Copy a captioner from a place, which needs neither its config nor its videos."""
-    from videocap.model.captions.export import export
+    from videocap.model.captioner import saved
+    from videocap.model.captions.export import check_free, export
 
+    check_free(chosen.folder)
     there = place_of(chosen.place)
     found: dict[str, dict] = {}
     for key in there.folders("Report"):
@@ -70,8 +73,13 @@ def pull_model(chosen: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="videocap-") as work:
         if problems := copy_all("model", there, Folder(Path(work), mine=True), files, CURE_THERE):
             raise ValueError("\n".join(problems.values()))
-        export(Path(work, found[name]["folder"]), chosen.folder, None)
-    print(f"{chosen.folder}: the captioner of {printable(name)}; `videocap caption --model` takes this folder")
+        export(Path(work, found[name]["folder"]), chosen.folder)
+    who = printable(str(found[name]["provenance"].get("host", "somewhere")))
+    print(f"{chosen.folder}: the captioner of {printable(name)}, made on {who}; `videocap caption --model` takes it")
+    encoder = saved.read(chosen.folder).encoder
+    if encoder and not encoder.file_sha256 and encoder.weights not in MODELS:
+        told = f"warning: its encoder, {encoder.weights!r}, did not come along: name the file by --encoder"
+        print(printable(told), file=sys.stderr)
     return 0
 
 

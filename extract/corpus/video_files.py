@@ -39,6 +39,21 @@ def odd_videos(folder: Path, suffixes: Sequence[str] = VIDEO_SUFFIXES) -> list[s
     return [os.fsencode(name).decode(errors="replace") for name, path in found if _is_odd(name, path)]
 
 
+def files_of(path: Path) -> Iterator[tuple[Path, str | None]]:
+    """The videos and pictures that a path means, each with what is wrong with it if that is plain already."""
+    suffixes = (*VIDEO_SUFFIXES, *STILL_SUFFIXES)
+    if not os.path.isdir(path):  # which pathlib's raises for what it may not look at
+        yield path, None
+        return
+    found = find_videos(path, suffixes)
+    for name in sorted(found):
+        yield found[name], None
+    for name in odd_videos(path, suffixes):
+        yield path / name, "is a link that leads nowhere, no regular file, or has a name that is no Unicode"
+    if not found:
+        yield path, "is a folder without videos"
+
+
 def _video_files(folder: Path, suffixes: Sequence[str]) -> Iterator[tuple[str, Path]]:
     """What has a video's name; and links back to a folder that they lie in, which are not followed."""
     real = folder.resolve()

@@ -80,6 +80,8 @@ def probe(path: str, max_pixels: int) -> Stream:
             if packet.size:  # an empty one makes no frame
                 packets.add(packet)
                 whole, read = not packet.is_corrupt, read + 1
+                if name in STILLS:  # what stands behind the first picture is none of it: a preview, a map, a film
+                    break
             if len(packets.pts) > MAX_FRAMES:
                 raise VideoError(f"has more than {MAX_FRAMES} frames")
         index = stream.index_entries
@@ -99,6 +101,16 @@ def probe(path: str, max_pixels: int) -> Stream:
             numbered=name in UNTIMED,
             **packets.read(name),
         )
+
+
+def _jpeg_is_cut(path: str) -> bool:
+    """Whether a picture has no end behind its first scan; what its headers hold, such as a preview, does not count."""
+    with open(path, "rb") as file:
+        data = file.read()
+    place = 2
+    while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] != 0xDA:
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return data.find(b"\xff\xd9", place) < 0
 
 
 def _still(path: str) -> str | None:
@@ -198,8 +210,8 @@ def _declared_size(path: str, name: str) -> int:
     if name == "avi":
         length = int.from_bytes(head[4:8], "little")  # less than all by 8; but some writers count these in
         return 0 if length == (1 << 32) - 1 else length  # all ones: written into a pipe
-    if name == "jpeg_pipe":  # an end behind the last scan's start, not that of a preview inside
-        return size + (tail.rfind(b"\xff\xd9") <= tail.rfind(b"\xff\xda"))
+    if name == "jpeg_pipe":
+        return size + _jpeg_is_cut(path)
     if name == "gif":
         return size + (not tail.rstrip(b"\0").endswith(b";"))
     if name == "flv":

@@ -18,6 +18,8 @@ from videocap.extract.video.demux import Stream, VideoError
 from videocap.extract.video.probe import Prober, check_file
 from videocap.extract.video.resize import resize_crop
 
+UNTOLD = 30  # times the limit of a video, to decode a long one whose packets don't tell its frames
+
 
 def choose(
     times: Sequence[float],
@@ -110,6 +112,8 @@ def parts(
         VideoError: with one line that says what is wrong with the file.
     """
     check_file(path)
+    if every is not None and not every > 0:
+        raise ValueError(f"a part of a video can't have {every} s")
     stream, begun, given = prober(path), time.monotonic(), 0.0
 
     def fit(frame: np.ndarray) -> np.ndarray:
@@ -143,7 +147,8 @@ def parts(
                     given = part.end
                 return
         # The packets did not tell, or not the truth, or a decoder missed what it was spared.
-        stream = list_frames(path, stream, **limits(1))
+        begun = time.monotonic() if every else begun
+        stream = list_frames(path, stream, **limits(1 if every is None else UNTOLD))
         yield from sampled()
     except ValueError as error:
         raise VideoError(str(error)) from error
@@ -157,14 +162,14 @@ def divide(times: Sequence[float], every: float | None) -> list[tuple[float, flo
     end = times[-1] + (times[-1] - times[-2] if len(times) > 1 else 0.0)
     if every is None:
         return [(0.0, end, 0, len(times))]
-    count = max(1, math.ceil(end / every - 0.25))
-    found = []
-    for number in range(count):
-        start, stop = number * every, (number + 1) * every if number < count - 1 else max(end, every * number)
-        first = bisect_left(times, start - 1e-6)
-        last = bisect_left(times, stop - 1e-6) if number < count - 1 else len(times)
-        if first < last:
-            found.append((start, stop, first, last))
+    most = max(0, math.ceil(end / every - 0.25) - 1)  # the number of the last part
+    found, first = [], 0
+    while first < len(times):
+        number = min(most, int((times[first] + 1e-6) / every))
+        stop = (number + 1) * every
+        last = len(times) if number == most else max(first + 1, bisect_left(times, stop - 1e-6))
+        found.append((number * every, stop if number < most else max(end, number * every), first, last))
+        first = last
     return found
 
 

@@ -13,7 +13,7 @@ from videocap.extract.config import DecodeConfig, EncoderConfig
 from videocap.extract.corpus import video_files
 from videocap.extract.video import frames
 from videocap.extract.video.demux import VideoError
-from videocap.extract.video.probe import Prober
+from videocap.extract.video.probe import Prober, check_file
 
 Item = tuple[str, str]  # id, sha256 of the source; empty where it is not known
 
@@ -65,11 +65,12 @@ class Sampler:
         path = self.paths.get(name)
         if path is None:
             raise SourceChanged(f"video {name!r} is no longer there; run the same command again")
-        before = os.stat(path)
-        with open(path, "rb") as file:
-            same = not digest or hashlib.file_digest(file, "sha256").hexdigest() == digest
-        wrong = ""
+        wrong, same, before = "", True, os.stat(path)
         try:
+            check_file(path)  # or a pipe would be waited for
+            if digest:
+                with open(path, "rb") as file:
+                    same = hashlib.file_digest(file, "sha256").hexdigest() == digest
             yield from frames.parts(path, self.prober, every, **self.settings)
         except VideoError as error:
             wrong = str(error)

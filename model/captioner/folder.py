@@ -21,6 +21,7 @@ def make(
     trained: Path,
     others: Sequence[Path] = (),
     counts: Path,
+    frames: Any,
     weights: tuple[str, str | None] | None,
     encoder: Path | None = None,
     computed: Iterable[str] = (),
@@ -30,10 +31,11 @@ def make(
 
     Args:
         folder: empty.
-        config: holder of the sections decode, encoder and generate, of data.kind and experiment.license.
+        config: holder of the section generate, of data.kind and experiment.license.
         trained: what Train left.
         others: folders of captioners that write with it.
         counts: counts.json of the corpus.
+        frames: holder of the sections decode and encoder, by which its features were made; None if by other code.
         weights: name or path of the encoder's, and their sha256 if it is known; None if other code made the features.
         encoder: its checkpoint, to go along.
         computed: on what, and how precisely, features were computed.
@@ -55,21 +57,22 @@ def make(
         "license": config.experiment.license,
         "trained_on": saved.TrainedOn(kind=config.data.kind, splits=splits, sha256=digests),
         "networks": networks,
-        "decode": DecodeConfig(**{name: getattr(config.decode, name) for name in DecodeConfig.model_fields}).deciding(),
         "generate": GenerateConfig(
             **{name: getattr(config.generate, name) for name in GenerateConfig.model_fields}
         ).deciding(),
     }
     if weights:
         name, digest = weights
-        told = config.encoder.weights
+        told, section = frames.encoder.weights, frames.decode
+        decode = DecodeConfig(**{field: getattr(section, field) for field in DecodeConfig.model_fields})
+        update["decode"] = decode.deciding()
         update["encoder"] = saved.Encoder(
             weights=told if told in MODELS or told == "toyclip" else os.path.basename(told),
             sha256=digest or sha256(Path(name)),
-            pixels=config.encoder.pixels,
-            resize=config.encoder.resize,
-            interpolation=config.encoder.interpolation,
-            crop=config.encoder.crop,
+            pixels=frames.encoder.pixels,
+            resize=frames.encoder.resize,
+            interpolation=frames.encoder.interpolation,
+            crop=frames.encoder.crop,
             computed=sorted(computed),
         )
     about = about.model_copy(update=update)

@@ -7,30 +7,39 @@ before any memory is taken for it.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from videocap.extract.config import DecodeConfig
-from videocap.extract.files import sha256
+from videocap.extract.files import check_regular, sha256
 from videocap.model.captioner.captioner import Captioner, CaptionerConfig
 from videocap.model.config import AspectsConfig, DecoderConfig, FusionConfig, GenerateConfig, Vis2TextConfig
 from videocap.model.vocabulary import Vocabulary
 
 CONFIG, VOCABULARY, ENCODER = "config.json", "vocabulary.json", "encoder.safetensors"
-MOST_BYTES = 64 << 20  # of a JSON file
-MOST = {"width": 16384, "layers": 128, "aspect_layers": 128, "inner": 131072, "max_tokens": 4096}
-MOST |= {"max_aspect_tokens": 4096, "queries": 4096, "beam": 1000, "pixels": 2048}
+MOST_BYTES = {CONFIG: 1 << 20, VOCABULARY: 64 << 20}
+MOST_FRAMES = 1 << 30  # bytes of a video's frames
+MOST = {"width": 16384, "heads": 1024, "layers": 128, "aspect_layers": 128, "inner": 131072, "max_tokens": 1000}
+MOST |= {"max_aspect_tokens": 1000, "queries": 4096, "d_in": 1 << 20, "d_text": 1 << 20}
+MOST |= {"beam": 100, "length_penalty": 10, "temperature": 100, "no_repeat_ngram": 1000, "fps": 1000}
 """What no captioner needs more of: larger numbers in a stranger's config.json are refused."""
 
+
+def _shown(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has letters that can't be shown")
+    return text
+
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Text = Annotated[str, Field(max_length=200), AfterValidator(_shown)]
 
 
 class Part(BaseModel):
@@ -55,17 +64,17 @@ class Network(Part):
 class Encoder(Part):
     """The frozen image encoder that its features are of."""
 
-    weights: Annotated[str, Field(max_length=200)]
+    weights: Text
     """The name of a model, or what the file was called where it was trained."""
-    sha256: Annotated[str, Field(max_length=200)]
+    sha256: Text
     """Of that file; of torchvision's, the name that tells it."""
     file_sha256: Sha256 | None = None
     """Of encoder.safetensors, if the weights come along."""
-    pixels: int
-    resize: int | None
+    pixels: Annotated[int, Field(ge=16, le=1024)]
+    resize: Annotated[int, Field(ge=16, le=2048)] | None
     interpolation: Literal["bicubic", "bilinear"]
     crop: Literal["center"]
-    computed: list[Annotated[str, Field(max_length=40)]]
+    computed: Annotated[list[Text], Field(max_length=20)]
     """On what, and how precisely, the features were computed: "cpu bf16"."""
 
 
@@ -79,10 +88,10 @@ class Split(Part):
 class TrainedOn(Part):
     """The corpus, of which nothing else goes along."""
 
-    kind: Annotated[str, Field(max_length=40)]
+    kind: Text
     """data.kind."""
     splits: Annotated[dict[Literal["train", "val", "test"], Split], Field(max_length=3)]
-    sha256: Annotated[dict[Annotated[str, Field(max_length=100)], Sha256], Field(max_length=20)]
+    sha256: Annotated[dict[Text, Sha256], Field(max_length=20)]
     """Of the corpus' tables: who has the same has the same videos and captions."""
 
 
@@ -91,12 +100,12 @@ class About(Part):
 
     format: Literal[1] = 1
     """Of this file. A later one that older code can't read right has another number."""
-    made_by: Annotated[str, Field(max_length=100)]
+    made_by: Text
     """clip4videocap and its version."""
     networks: Annotated[list[Network], Field(min_length=1, max_length=100)]
     """Several write together, each word by the mean of their probabilities; aspects by the first alone."""
     vocabulary_sha256: Sha256
-    license: Annotated[str, Field(max_length=60)] = ""
+    license: Text = ""
     """Of the trained model; empty if nobody has said."""
     trained_on: TrainedOn | None = None
     decode: DecodeConfig | None = None
@@ -149,14 +158,18 @@ def read(folder: Path) -> About:
         about = About.model_validate_json(_small(path))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        raise ValueError(f"{path}: is not the config of a captioner: {where}: {first['msg']}") from None
+        where = repr(".".join(map(str, first["loc"]))[:100]).strip("'") or "it"
+        raise ValueError(f"{path}: is not the config of a captioner: {where}: {first['msg'][:200]}") from None
     for section in ("decode", "generate"):  # how long ffmpeg may take, for one, is not for a stranger to say
         if given := getattr(about, section):
             setattr(about, section, given.deciding())
     for name, value in _numbers(about.model_dump()):
         if value > MOST.get(name, value):
             raise ValueError(f"{path}: {name} = {value} is more than any captioner needs ({MOST[name]}): it is refused")
+    if len({network.file for network in about.networks}) < len(about.networks):
+        raise ValueError(f"{path}: names a file of weights twice")
+    if about.encoder and about.decode and 3 * about.encoder.pixels**2 * about.decode.frames > MOST_FRAMES:
+        raise ValueError(f"{path}: {about.decode.frames} frames of {about.encoder.pixels} pixels are more than 1 GB")
     return about
 
 
@@ -180,6 +193,7 @@ def _network(folder: Path, one: Network, words: int, device: torch.device | str)
         model = Captioner(sections, d_in=one.d_in, d_text=one.d_text, words=words)
     wanted = {name: (list(value.shape), value.dtype) for name, value in model.state_dict().items()}
     try:
+        check_regular(path)
         with safe_open(path, "pt") as file:
             found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
             shapes = {name: of.get_shape() for name, of in found.items()}
@@ -205,11 +219,12 @@ def _check(path: Path, expected: str, content: bytes | None = None) -> None:
 
 def _small(path: Path) -> bytes:
     """A JSON file's bytes."""
+    most = MOST_BYTES[path.name]
     try:
-        with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size > MOST_BYTES:
-                raise ValueError(f"{path} has more than {MOST_BYTES >> 20} MB, which no captioner needs")
-            return file.read()
+        check_regular(path)
+        if path.stat().st_size > most:
+            raise ValueError(f"{path} has more than {most >> 20} MB, which no captioner needs")
+        return path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path.parent} is no captioner's folder: {path.name}: {error.strerror}") from error
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from threading import Event
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,9 +89,11 @@ def make_rows(
     """
     held = max(1, min(DECODED_AHEAD, MOST_DECODED // (3 * section.pixels**2 * decode.frames)))
 
-    def frames() -> Iterator[tuple[Clip, np.ndarray, np.ndarray]]:
+    def frames(stopped: Event) -> Iterator[tuple[Clip, np.ndarray, np.ndarray]]:
         with Sampler({str(file): file for file in files}, decode, section) as sampler:
             for file in files:
+                if stopped.is_set():
+                    return
                 count, wrong = 0, None
                 try:
                     for part in sampler.parts((str(file), ""), every):
@@ -97,13 +101,13 @@ def make_rows(
                         yield Clip(file, part.start, part.end), part.times, part.images
                 except SourceChanged:
                     wrong = "has changed while it was read; run the same command again"
-                except OSError as error:
-                    wrong = error.strerror or str(error)
+                except (OSError, ValueError) as error:  # of a name with a zero byte, say
+                    wrong = getattr(error, "strerror", None) or str(error)
                 if sampler.failures:
                     wrong = sampler.failures.pop()["reason"]
                 ended(file, count, wrong)
 
-    for clip, times, values in encoded(encoder, ahead(frames(), held), section.batch_size):
+    for clip, times, values in encoded(encoder, ahead(frames, held), section.batch_size):
         yield clip, Rows(values, times)
 
 
@@ -133,7 +137,7 @@ def find_weights(folder: Path, of: saved.Encoder, file: str | os.PathLike | None
         found = sha256(path)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from error
-    if found != expected:
+    if not found.startswith(expected.rpartition("-")[2]):  # of torchvision's only the first digits are known
         raise ValueError(f"{path} is not the encoder that the model was trained with: its sha256 is another")
     return path
 
@@ -147,7 +151,8 @@ def load_encoder(of: saved.Encoder, weights: str | Path, section: Any) -> Encode
         section: as [encoder]; precision "auto" is filled in.
     """
     kind = resolve(section.device, "fp32").device.type
-    told = {how.split()[1] for how in of.computed if how.split()[:1] == [kind] and len(how.split()) > 1}
+    words = [how.split() for how in of.computed]  # such as "cuda:1 fp16 compiled"
+    told = {how[1] for how in words if len(how) > 1 and how[0].partition(":")[0] == kind}
     if section.precision == "auto" and len(told) == 1:
         section.precision = told.pop()
     encoder = load(weights, section.device, section.precision)
@@ -163,7 +168,8 @@ def picture(file: Path, decode: Any, section: Any) -> bytes | None:
     Args:
         decode, section: the sections [decode] and [encoder].
     """
-    with Sampler({str(file): file}, decode, section) as sampler:
+    read = None
+    with Sampler({str(file): file}, decode, section) as sampler, suppress(OSError, SourceChanged):
         read = sampler.read((str(file), ""))
     return base64.b64decode(strip(read[0]).partition(",")[2]) if read else None
 

@@ -43,6 +43,10 @@ def sample(
         chances = allowed(model.step(source, word, cache) / temperature, first=length == 0)  # (V, K, words)
         if top_p < 1:
             chances = _likeliest(chances, top_p)
+        if bool(chances.isnan().any()):
+            raise ValueError(
+                f"the model gives no finite word scores for {source!r}: its weights or features are damaged"
+            )
         sums = chances.exp().cumsum(-1)
         place = torch.searchsorted(sums, (numbers[..., length, None] * sums[..., -1:]), right=True)
         # of a number that rounding puts behind the last word, the last that can be drawn

@@ -16,6 +16,8 @@ from videocap.model.captions.sampling import sample
 from videocap.model.frames import Features, FrameTable
 from videocap.model.vocabulary import EOS, PAD, SOS, UNK, Vocabulary
 
+MOST_SCORES = 1 << 28  # of words, in a step
+
 
 class Written(NamedTuple):
     """One text of a video."""
@@ -71,7 +73,8 @@ def caption(
     sources = [CAPTION, *model.aspects] if aspects else [CAPTION]
     results = []
     with tqdm(total=len(ids), desc="caption", unit="video", disable=None if progress else True) as bar:
-        for part in torch.arange(len(ids)).split(batch_size):
+        wide = max(1, MOST_SCORES // (beam * len(vocabulary)))  # videos whose scores fit into memory together
+        for part in torch.arange(len(ids)).split(min(batch_size, wide)):
             shown = frames(part)
             memory = model.encode(*shown)
             found = []

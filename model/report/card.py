@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from videocap.extract.config import MODELS
 from videocap.model.config import METRICS
 from videocap.model.report.text import behind_lines, quality_lines
 
@@ -39,7 +40,7 @@ def card(name: str, about: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
         head["model-index"] = [{"name": name, "results": [result]}]
     front = "\n".join(f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items())  # JSON is YAML
     parts = [f"---\n{front}\n---", f"# {name}", _what(about), _use(name, about), _data(data, dataset)]
-    parts += [_scores(scores)] if scores else []
+    parts += [scores_part(scores)] if scores else []
     return "\n\n".join([*parts, _limits(about), _license(about)]) + "\n"
 
 
@@ -64,14 +65,13 @@ def _use(name: str, about: Mapping[str, Any]) -> str:
     if not about.get("encoder"):
         return "## Use\nIts features were made by other code: `VideoCaptioner` captions no videos with it."
     along = bool(about["encoder"].get("file_sha256"))
-    encoder = (
-        "The encoder's weights lie beside it."
-        if along
-        else (
-            f"The encoder's weights ({about['encoder']['weights']}, sha256 `{about['encoder']['sha256'][:16]}…`) are "
-            "downloaded when they are first needed, or named by `encoder=` (`--encoder`)."
-        )
-    )
+    weights, digest = about["encoder"]["weights"], about["encoder"]["sha256"]
+    if along:
+        encoder = "The encoder's weights lie beside it."
+    elif weights in MODELS:
+        encoder = f"The encoder's weights ({weights}) are downloaded when they are first needed."
+    else:
+        encoder = f"The encoder's weights ({weights}, sha256 `{digest}`) must be named: `encoder=`, `--encoder`."
     return (
         "## Use\n```python\nfrom videocap import VideoCaptioner\n"
         f'captioner = VideoCaptioner.from_pretrained("{name}")  # this folder\n'
@@ -92,7 +92,8 @@ def _data(data: Mapping[str, Any], dataset: str) -> str:
     )
 
 
-def _scores(scores: Mapping[str, Any]) -> str:
+def scores_part(scores: Mapping[str, Any]) -> str:
+    """The card's table of scores. Raises some error for what are none."""
     low, high = ({metric: of[end] for metric, of in scores["interval"].items()} for end in (0, 1))
     lines = [f"| | {' | '.join(METRICS)} |", "|---" * (len(METRICS) + 1) + "|"]
 

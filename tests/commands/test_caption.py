@@ -108,4 +108,4 @@ def test_the_frames_that_it_looked_at_can_be_looked_at(artifacts, tmp_path):
     assert {picture.size for picture in pictures} == {(6 * 96, 96)}
     assert pictures[0].tobytes() != pictures[1].tobytes()
     done = run(artifacts, str(first), "--frames", str(tmp_path / "seen"))
-    assert f"these are in {places[0]}" in done.stdout
+    assert f"these are in {tmp_path / 'seen' / first.stem}-2.jpg" in done.stdout, "nothing is written over"

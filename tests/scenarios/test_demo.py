@@ -36,9 +36,9 @@ def test_every_stage_runs_and_the_scores_are_printed(tiny):
 def test_where_there_is_no_terminal_plain_lines_say_what_begins_and_what_is_left(tiny):
     lines = [line for line in tiny.output.splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
     said = "\n".join(line[9:] for line in lines)
-    assert re.search(r"^\[1/15\] ToyWorld\n\[1/15\] ToyWorld: done in [\d.]+ s$", said, re.MULTILINE)
-    assert re.search(r"^\[4/15\] DecodeShard 1 of 2: 16 videos in [\d.]+ s", said, re.MULTILINE)
-    assert re.search(r"^\[5/15\] EmbedFramesShard 2 of 2: 8 videos in [\d.]+ s$", said, re.MULTILINE)
+    assert re.search(r"^\[1/16\] ToyWorld\n\[1/16\] ToyWorld: done in [\d.]+ s$", said, re.MULTILINE)
+    assert re.search(r"^\[4/16\] DecodeShard 1 of 2: 16 videos in [\d.]+ s", said, re.MULTILINE)
+    assert re.search(r"^\[5/16\] EmbedFramesShard 2 of 2: 8 videos in [\d.]+ s$", said, re.MULTILINE)
     assert "\r" not in tiny.output
     [file] = tiny.artifacts.glob("logs/*.log")
     log = file.read_text()
@@ -118,7 +118,7 @@ def test_a_changed_field_reruns_only_what_it_touches(demo):
     changed = luigi(demo.artifacts, "--override", TINY + " generate.beam=1 experiment.name=greedy")
     assert changed.status == 0, changed.output
     assert "Caption" in changed.ran()
-    assert changed.ran() <= {"Caption", "Score", "Report"}
+    assert changed.ran() <= {"Caption", "Score", "Model", "Report"}
     assert b"beam = 1" in changed.result("config.toml", "greedy")
     assert b"beam = 2" in changed.result("config.toml", "demo")
     back = luigi(demo.artifacts, "--override", TINY + " experiment.name=greedy")

@@ -1,6 +1,7 @@
 """A captioner's folder is the one that was trained; a stranger's that claims what it has not is refused, in a line."""
 
 import json
+import os
 import shutil
 import struct
 import tracemalloc
@@ -53,7 +54,14 @@ NETWORK = ("networks", 0)
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [
-        ((*NETWORK, "d_in"), 10**13, r"model\.safetensors does not fit config\.json and vocabulary\.json: f"),
+        ((*NETWORK, "d_in"), 10**6, r"model\.safetensors does not fit config\.json and vocabulary\.json: f"),
+        ((*NETWORK, "d_in"), 2**70, "d_in = 1180591620717411303424 is more than"),
+        (("generate",), {"length_penalty": 700.0}, "length_penalty = 700"),
+        (("generate",), {"temperature": 1e-300, "method": "sample"}, None),
+        (("decode",), {"sampling": "fps", "fps": 1e308}, "fps = 1e"),
+        (("made_by",), "x\x1b[31m", r"made_by: Value error, has letters that can't be shown"),
+        (("networks",), "TWICE", "names a file of weights twice"),
+        (("x\ny" * 100,), 1, r"is not the config of a captioner: x\\ny"),
         ((*NETWORK, "decoder", "layers"), 3, r"does not fit config\.json and vocabulary\.json: decoder\.layers\.2"),
         ((*NETWORK, "decoder", "layers"), 10**9, r"layers = 1000000000 is more than any captioner needs \(128\)"),
         ((*NETWORK, "decoder", "width"), 10**9, "width = 1000000000 is more than"),
@@ -70,6 +78,8 @@ NETWORK = ("networks", 0)
     ],
 )
 def test_what_config_json_claims_is_checked_before_anything_is_built(folder, path, value, says):
+    if value == "TWICE":
+        value = 2 * json.loads((folder / "config.json").read_text())["networks"]
     change(folder, *path, value=value)
     if says is None:
         assert saved.load(folder)
@@ -105,10 +115,28 @@ def test_files_that_are_damaged_missing_or_too_large_are_named(folder):
             saved.load(folder)
     with (folder / "config.json").open("wb") as file:
         file.truncate(1 << 34)
-    with pytest.raises(ValueError, match=r"config\.json has more than 64 MB"):
+    with pytest.raises(ValueError, match=r"config\.json has more than 1 MB"):
         saved.load(folder)
     (folder / "config.json").unlink()
     with pytest.raises(ValueError, match=r"is no captioner's folder: config\.json: No such file"):
+        saved.load(folder)
+    for make in (lambda path: path.symlink_to("/dev/zero"), os.mkfifo):
+        make(folder / "config.json")
+        with pytest.raises(ValueError, match=r"is no captioner's folder: config\.json: is not a regular file"):
+            saved.load(folder)
+        (folder / "config.json").unlink()
+
+
+def test_words_that_would_steer_a_terminal_are_refused(folder):
+    for word in ("\x1b[31m", "a\nb", "\u202e"):
+        words = vocabulary(videos(8)).words
+        (folder / "vocabulary.json").write_text(json.dumps({"words": [*words[:-1], word]}))
+        sign(folder)
+        with pytest.raises(ValueError, match="has letters that can't be shown"):
+            saved.load(folder)
+    (folder / "vocabulary.json").write_text("[" * 100_000)
+    sign(folder)
+    with pytest.raises(ValueError, match="is not a vocabulary"):
         saved.load(folder)
 
 

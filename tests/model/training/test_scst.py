@@ -89,7 +89,9 @@ def test_only_a_sample_that_beats_the_others_becomes_likelier():
             words += 1
     assert loss.item() == pytest.approx((by_hand / words).item(), abs=1e-4)
     assert model.training
-    equal = scst_loss(model, lambda videos, captions: [1.0] * len(captions), torch.tensor([0, 1]), frames, frames, mask, 3)[0]
+    equal = scst_loss(
+        model, lambda videos, captions: [1.0] * len(captions), torch.tensor([0, 1]), frames, frames, mask, 3
+    )[0]
     assert equal.item() == 0.0
 
 
