@@ -63,8 +63,7 @@ def find(config: str | os.PathLike | None, override: str = "", of_videos: bool =
         for name, value in parse_override(override).items()
         if name.startswith("generate.")
     }
-    if "models" in given:
-        raise ValueError("generate.models: which models write together is decided by a run, so run it with them first")
+    given.pop("models", None)  # which write together is a run's to decide
     try:
         loaded = load(tasks.Config, file, override)
     except ConfigError as error:

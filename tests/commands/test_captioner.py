@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from captioned import SOME, clips, listing, said
-from runs import environment
+from runs import environment, luigi
 
 from videocap import tasks
 from videocap.captioner import VideoCaptioner
@@ -157,6 +157,26 @@ def test_what_is_saved_again_is_the_same_folder(folder, tmp_path):
             assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
     with pytest.raises(ValueError, match="again is there already"):
         captioner.save_pretrained(tmp_path / "again")
+
+
+@pytest.mark.slow
+def test_captioners_that_write_together_travel_together(demo, tmp_path, monkeypatch):
+    artifacts = demo.copied(tmp_path / "artifacts").artifacts
+    monkeypatch.setenv("VIDEOCAP_ARTIFACTS", str(artifacts))
+    both = SOME + ' train.seed=1 experiment.name=both experiment.license=mit generate.models=["demo"]'
+    run = luigi(artifacts, "--override", both)
+    assert run.status == 0, run.output
+    expected = {row.pop("video_id"): row for row in json.loads(run.result("captions.json", "both"))}
+    assert list(expected.values()) != list(said(artifacts).values())
+    place = tmp_path / "both"
+    VideoCaptioner(tasks.DEFAULT_CONFIG, both).save_pretrained(place)
+    assert {path.name for path in place.glob("model*")} == {"model.safetensors", "model-2.safetensors"}
+    assert "2 such networks write together" in (place / "README.md").read_text()
+    shutil.rmtree(artifacts / "Train")
+    shutil.rmtree(artifacts / "Model")
+    files = clips(artifacts)
+    found = VideoCaptioner.from_pretrained(place)([files[name] for name in expected])
+    assert [{"caption": one.caption, **one.aspects} for one in found] == list(expected.values())
 
 
 @pytest.mark.slow

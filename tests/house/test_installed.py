@@ -25,6 +25,12 @@ def theirs(tmp_path) -> Path:
     return folder
 
 
+def open_to_all(folder: Path) -> bool:
+    """Whether everybody may look into a folder and what this Python runs from."""
+    places = {folder, *folder.parents, ROOT, *ROOT.parents, *(Path(path) for path in sys.path if path)}
+    return all(place.stat().st_mode & 0o005 == 0o005 for place in places if place.is_dir())
+
+
 def prints(python: Path | str, code: str, folder: Path, **env: str) -> str:
     command = [python, "-c", code]
     done = subprocess.run(command, cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, check=False)
@@ -124,6 +130,21 @@ def test_a_wheel_in_an_empty_environment_runs_all_of_it_from_anywhere(theirs, tm
     clip = next(artifacts.glob("ToyWorld/*/*/videos/*.mp4"))
     told = json.loads(command("caption", str(clip), "--json", "--override", TINY).stdout)
     assert told[0]["known"]
+    # what a friend has: the folder, the wheel, a home without anything, and if possible another name
+    given = tmp_path / "to a friend"
+    assert command("export-model", str(given), "--override", TINY).returncode == 0
+    home = tmp_path / "home"
+    home.mkdir()
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home)}
+    whole = [python.with_name("videocap"), "caption", "--model", given, clip, "--format", "jsonl"]
+    other = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 and open_to_all(tmp_path) else {}
+    if other:
+        os.chown(home, 65534, 65534)
+    done = subprocess.run(whole, cwd=home, env=env, capture_output=True, text=True, check=False, **other)
+    assert done.returncode == 0, done.stderr
+    friends = json.loads(done.stdout)
+    assert {name: friends[name] for name in ("caption", "effect")} == {n: told[0][n] for n in ("caption", "effect")}
+    assert not friends["known"]
     for arguments in (["why", "Train", "--override", TINY], ["store", "ls"], ["store", "verify"], ["store", "gc"]):
         assert command(*arguments).returncode == 0, arguments
     assert sorted(path.name for path in theirs.iterdir() if path.name != "__pycache__") == sorted(

@@ -3,7 +3,9 @@
 import os
 import pty
 import re
+import stat
 import subprocess
+import sys
 import termios
 from pathlib import Path
 
@@ -97,3 +99,43 @@ def test_logging_that_the_user_configures_is_left_alone(artifacts, tmp_path):
     run = luigi(artifacts, "--override", TINY, "--logging-conf-file", str(tmp_path / "logging.ini"))
     assert run.status == 0
     assert "theirs Informed scheduler that task" in (tmp_path / "theirs.log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("umask", "file", "folder"), [(0o027, 0o640, 0o750), (0o002, 0o664, 0o775)])
+def test_all_that_is_left_has_the_mode_that_the_umask_says(tmp_path, umask, file, folder):
+    place = tmp_path / "all"
+    commands = [
+        ["run", "--override", TINY],
+        ["export-model", str(place / "captioner"), "--override", TINY],
+        ["score", "captions.json", "references.json"],
+    ]
+    (tmp_path / "captions.json").write_text('{"a": "a dog runs", "b": "a cat"}')
+    (tmp_path / "references.json").write_text('{"a": ["a dog runs"], "b": ["the cat"]}')
+
+    def videocap(*arguments: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "videocap", *arguments],
+            cwd=tmp_path,
+            env=environment(place / "artifacts"),
+            umask=umask,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    place.mkdir()
+    place.chmod(folder)
+    for command in commands:
+        videocap(*command)
+    clip = str(next(place.glob("artifacts/ToyWorld/*/*/videos/*.mp4")))
+    out = ["--frames", str(place / "seen"), "--output", str(place / "captions.csv"), "--format", "csv"]
+    videocap("caption", "--model", str(place / "captioner"), clip, *out)
+    odd = {}  # (what is pushed is as open as the place is, whatever the umask)
+    for path in place.rglob("*"):
+        mode = path.lstat().st_mode
+        if not stat.S_ISLNK(mode) and stat.S_IMODE(mode) != (folder if stat.S_ISDIR(mode) else file):
+            odd[str(path.relative_to(place))] = oct(mode)
+    assert odd == {}
+    for name in ("captioner/model.safetensors", "captions.csv", "artifacts/id.json", "artifacts/runs/demo/report.html"):
+        assert (place / name).exists()
