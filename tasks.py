@@ -253,11 +253,10 @@ class Model(Stage):
     reads = ("generate", "experiment.license", "data.kind", "data.features")
 
     def needs(self) -> dict[str, Need]:
-        tables = [f"{part}.{split}" for part in ("videos", "captions") for split in SPLITS]
+        tables = [f"{part}.{split}" for part in ("videos", "captions") for split in ("train", "val")]
         made = {} if self.config.data.features else EmbedFramesShard.of(self).needs()
         return {
             "trained": (Train, ""),
-            "counts": (Corpus, "counts.json"),
             **{table.replace(".", "_"): (Corpus, f"{table}.json") for table in tables},
             **({"encoder": made["checkpoint"]} if made else {}),
         }

@@ -20,7 +20,6 @@ def make(
     *,
     trained: Path,
     others: Sequence[Path] = (),
-    counts: Path,
     frames: Any,
     weights: tuple[str, str | None] | None,
     encoder: Path | None = None,
@@ -34,12 +33,11 @@ def make(
         config: holder of the section generate, of data.kind and experiment.license.
         trained: what Train left.
         others: folders of captioners that write with it.
-        counts: counts.json of the corpus.
         frames: holder of the sections decode and encoder, by which its features were made; None if by other code.
         weights: name or path of the encoder's, and their sha256 if it is known; None if other code made the features.
         encoder: its checkpoint, to go along.
         computed: on what, and how precisely, features were computed.
-        tables: of the corpus.
+        tables: of the corpus: videos_train, captions_train, videos_val, captions_val.
     """
     about = saved.read(trained)
     networks = []
@@ -50,8 +48,10 @@ def make(
             link_or_copy(place / network.file, folder / file)
             networks.append(network.model_copy(update={"file": file}))
     link_or_copy(trained / saved.VOCABULARY, folder / saved.VOCABULARY)
-    kept = load_json(counts)["kept"]
-    splits = {split: saved.Split(**{name: kept[split][name] for name in ("videos", "captions")}) for split in kept}
+    splits = {}
+    for split in ("train", "val"):
+        videos, captions = (load_json(tables[f"{part}_{split}"]) for part in ("videos", "captions"))
+        splits[split] = saved.Split(videos=len(videos), captions=sum(map(len, captions.values())))
     digests = {path.name: sha256(path) for path in tables.values()}
     update = {
         "license": config.experiment.license,

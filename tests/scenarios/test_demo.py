@@ -200,7 +200,7 @@ def test_controls_are_trained_for_less_and_stand_beside_the_model(demo):
     again = luigi(demo.artifacts, "--override", f"{TINY} {controls} generate.length_penalty=0.5")
     assert again.status == 0, again.output
     captions = {"Caption", "CaptionOneFrame", "CaptionNoSubdecoders"}
-    assert captions <= again.ran() <= {*captions, "Score", "Report"}
+    assert captions <= again.ran() <= {*captions, "Score", "Model", "Report"}
     why = [sys.executable, "-m", "videocap", "why", "TrainOneFrame", "--override", f"{TINY} {controls} train.lr=0.5"]
     said = subprocess.check_output(why, env=environment(demo.artifacts), text=True)
     assert "TrainOneFrame is stale and will run" in said
