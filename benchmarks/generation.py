@@ -67,7 +67,7 @@ def main() -> None:
             written["batched"] += search(model, memory, CAPTION, beam, penalty)[0]
 
     def plain() -> None:
-        written["plain"] = [reference(model, one, CAPTION, beam, penalty)[0] for one in features[: chosen.plain]]
+        written["plain"] = [reference(model, one, CAPTION, beam, penalty)[0][1] for one in features[: chosen.plain]]
 
     def alone() -> None:
         for one, words in zip(features, written["plain"], strict=False):

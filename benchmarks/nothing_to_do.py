@@ -39,10 +39,11 @@ use = []
 """
 FILES = {
     "Vocabulary": ["vocabulary.json"],
-    "Train": ["model.safetensors", "model.json", "vocabulary.json", "curves.csv"],
+    "Train": ["config.json", "model.safetensors", "vocabulary.json", "curves.csv"],
     "Caption": ["captions.json"],
     "Neighbours": ["captions.json"],
     "References": ["references.json", "paraphrases.gz"],
+    "Model": ["config.json", "model.safetensors", "vocabulary.json"],
     "Score": ["scores.json", "video_scores.json"],
     "Report": ["report.html", "scores.json", "video_scores.json", "captions.json", "model.safetensors"],
 }
