@@ -127,7 +127,7 @@ def test_the_user_may_have_all_code_count_or_none(project):
 
 
 def test_a_field_that_a_stage_does_not_declare_cannot_be_read(project):
-    project.edit("model/captions/stage.py", "config.generate.beam", "config.generate.beam * int(config.train.lr > 0)")
+    project.edit("model/captions/stage.py", "if not table:", "if not table and config.train.lr or config.train.lr < 0:")
     status, output = project.command("luigi", "--module", "tasks", "Pipeline", "--override", f"{TINY} train.seed=9")
     assert status == 1
     assert "failed: Caption: AttributeError: Caption reads train.lr, which it does not declare" in output

@@ -48,7 +48,7 @@ def test_a_terminal_shows_bars_and_whole_lines(artifacts):
     assert re.search(r"train: +\d+%", written)
     lines = shown(written)
     assert "[10/16] Train: FrameFeatures changed" in lines
-    for whole in (r"\[4/15\] DecodeShard 1 of 2: 16 videos in [\d.]+ s.*", r"\[10/15\] Train: done in [\d.]+ s"):
+    for whole in (r"\[4/16\] DecodeShard 1 of 2: 16 videos in [\d.]+ s.*", r"\[10/16\] Train: done in [\d.]+ s"):
         assert any(re.fullmatch(whole, line) for line in lines)
 
 
