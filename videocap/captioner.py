@@ -134,13 +134,13 @@ class VideoCaptioner:
         export(self.folder, Path(folder), self._weights() if along else None, self.generate)
 
     def __call__(
-        self, videos: str | os.PathLike | Iterable[str | os.PathLike], every: float | None = None, nbest: int = 1
+        self, videos: str | os.PathLike | Iterable[str | os.PathLike], every: float | str | None = None, nbest: int = 1
     ) -> list[CaptionedVideo]:
         """Caption videos.
 
         Args:
             videos: paths of files, and of folders, for all videos and pictures below them; or one path.
-            every: seconds: each video is captioned in parts of this length, each from its own frames.
+            every: seconds: each video is captioned in parts of this length, each from its own frames; or `scenes`.
             nbest: how many captions of each; a search may find fewer.
 
         Returns:
@@ -153,7 +153,7 @@ class VideoCaptioner:
         return list(self.stream(videos, every, nbest))
 
     def stream(
-        self, videos: str | os.PathLike | Iterable[str | os.PathLike], every: float | None = None, nbest: int = 1
+        self, videos: str | os.PathLike | Iterable[str | os.PathLike], every: float | str | None = None, nbest: int = 1
     ) -> Iterator[CaptionedVideo]:
         """The same one by one, as they are done: videos are decoded while others are embedded and captioned."""
         if self.encoder is None:
@@ -161,7 +161,7 @@ class VideoCaptioner:
                 f"{self.folder}: was trained on features that other code made, so those of a video can't be made here: "
                 "give it features (from_features), or caption with a model that was trained on videos"
             )
-        if nbest < 1 or (every is not None and not every > 0):
+        if nbest < 1 or (isinstance(every, float | int) and not every > 0):
             raise ValueError(f"nbest is 1 or more, not {nbest}, and parts are longer than nothing, not {every} s")
         given = [videos] if isinstance(videos, str | os.PathLike) else videos
         order = [one for path in given for one in files_of(Path(path))]
@@ -225,7 +225,7 @@ class VideoCaptioner:
         return self._write(rows, [f"number {number}" for number in range(len(rows))]) if rows else []
 
     def _rows(
-        self, files: list[Path], end: Callable[[Path, int, str | None], object], every: float | None
+        self, files: list[Path], end: Callable[[Path, int, str | None], object], every: float | str | None
     ) -> Iterator[tuple[Clip, Rows, bool]]:
         """The rows of files, and whether a store had them; `end` as for `make_rows`."""
         from videocap.model.captions.own_videos import Clip, make_rows, read_rows

@@ -47,7 +47,10 @@ def parser() -> argparse.ArgumentParser:
     _add_model(command)
     command.add_argument("--format", choices=FORMATS, default="text", help="of what is written; by default %(default)s")
     command.add_argument("--output", type=Path, metavar="FILE", help="where to, but for standard output")
-    command.add_argument("--every", type=seconds, metavar="10s", help="caption parts of this length, one by one")
+    parts = command.add_mutually_exclusive_group()
+    parts.add_argument("--every", type=seconds, metavar="10s", help="caption parts of this length, one by one")
+    about = "caption scene by scene, as far as key frames tell them"
+    parts.add_argument("--scenes", dest="every", action="store_const", const="scenes", help=about)
     command.add_argument(
         "--nbest", type=positive, default=1, metavar="K", help="tell K captions, and how likely they are"
     )

@@ -26,6 +26,7 @@ PATH = "PATH"
 MOST_TERMS = 1500  # of a filter that counts frames, too, or drops packets: one argument holds 128 KB
 MOST_LETTERS = 100_000  # of an argument; a longer filter is given in a file
 MOST_REORDERED = 200  # frames by which the orders of decoding and of showing may differ
+SMALL, UNLIKE = (64, 36), 0.3  # pixels of key frames that are compared, and ffmpeg's measure of how they differ
 WORTH_SEEKING = 100  # frames that take about as long to decode as ffmpeg to start
 
 
@@ -105,6 +106,26 @@ def list_frames(path: str | os.PathLike, stream: Stream, *, timeout: float, max_
         decoder.finish(len(pts), 1)
     ascending = all(a < b for a, b in pairwise(pts))
     return replace(stream, pts=sorted(pts), numbered=stream.numbered or not ascending, spare=[], order=[], entries=[])
+
+
+def cuts(path: str | os.PathLike, stream: Stream, *, timeout: float, max_pixels: int) -> list[int]:
+    """Timestamps of the key frames that look unlike the key frame before: where other scenes begin, about.
+
+    Only key frames are decoded, small. Encoders put one where a scene begins, or soon after.
+
+    Raises:
+        VideoError: if ffmpeg does not decode them in time.
+    """
+    small = _video(path, stream, max_pixels, skip_frame="nokey").filter("scale", *SMALL)
+    video = small.filter("select", f"gt(scene,{UNLIKE})")
+    output = _output(video, format="framecrc", vcodec="wrapped_avframe", enc_time_base="demux")
+    found = []
+    with closing(_Decoder(output, path, timeout)) as decoder:
+        while line := decoder.pipe.readline(1000):
+            if not line.startswith(b"#"):
+                found.append(int(line.split(b",")[2]))
+        decoder.finish(len(found), 0)
+    return found
 
 
 def spans(entries: Sequence[int], indices: Sequence[int]) -> list[tuple[int, list[int]]]:

@@ -13,11 +13,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from videocap.extract.video.decode import decode, list_frames, spans
+from videocap.extract.video.decode import cuts, decode, list_frames, spans
 from videocap.extract.video.demux import Stream, VideoError
 from videocap.extract.video.probe import Prober, check_file
 from videocap.extract.video.resize import resize_crop
 
+LEAST_SCENE = 1.0  # seconds
 UNTOLD = 30  # times the limit of a video, to decode a long one whose packets don't tell its frames
 
 
@@ -91,7 +92,7 @@ def read(path: str | os.PathLike, prober: Prober, **settings: Any) -> tuple[np.n
 def parts(
     path: str | os.PathLike,
     prober: Prober,
-    every: float | None,
+    every: float | Literal["scenes"] | None,
     *,
     square_pixels: bool,
     geometry: Mapping[str, Any],
@@ -103,7 +104,7 @@ def parts(
         path: the video file.
         prober: reads its packets; time and pixel limits are the prober's, the time for each part.
         every: seconds that a part has; None for the whole video as one. A rest of less than a quarter of that belongs
-            to the part before.
+            to the part before. Or `scenes`, as far as key frames tell where they begin; none is shorter than a second.
         square_pixels: whether frames whose pixels are not square are resized to the shape in which they are shown.
         geometry: the arguments of `resize_crop`.
         choice: sampling, frames, fps and placement of `choose`, within each part.
@@ -112,7 +113,7 @@ def parts(
         VideoError: with one line that says what is wrong with the file.
     """
     check_file(path)
-    if every is not None and not every > 0:
+    if isinstance(every, float | int) and not every > 0:
         raise ValueError(f"a part of a video can't have {every} s")
     stream, begun, given = prober(path), time.monotonic(), 0.0
 
@@ -126,8 +127,10 @@ def parts(
         return {"timeout": max(0.0, left), "max_pixels": prober.max_pixels}
 
     def sampled() -> Iterator[Part]:
-        times = stream.times
-        todo = [bounds for bounds in divide(times, every) if bounds[0] >= given]
+        times, length = stream.times, every
+        if length == "scenes":
+            length = _scenes(path, stream, **limits(UNTOLD))
+        todo = [bounds for bounds in divide(times, length) if bounds[0] >= given]
         chosen = [[first + i for i in choose(times[first:last], **choice)] for _, _, first, last in todo]
         frames = _decoded(path, stream, list(chain.from_iterable(chosen)), **limits(len(todo)))
         with closing(frames):
@@ -154,14 +157,35 @@ def parts(
         raise VideoError(str(error)) from error
 
 
-def divide(times: Sequence[float], every: float | None) -> list[tuple[float, float, int, int]]:
+def _scenes(path: str | os.PathLike, stream: Stream, **limits: Any) -> list[float]:
+    """Where the scenes of a video begin, the first one left out."""
+    if stream.numbered:
+        raise VideoError("its scenes can't be told, as it stores no times: divide it by length")
+    begins: list[float] = []
+    end = stream.times[-1]
+    for pts in cuts(path, stream, **limits):
+        second = (pts - stream.pts[0]) * stream.time_base
+        if second - (begins[-1] if begins else 0.0) >= LEAST_SCENE and end - second >= LEAST_SCENE:
+            begins.append(second)
+    return begins
+
+
+def divide(times: Sequence[float], every: float | Sequence[float] | None) -> list[tuple[float, float, int, int]]:
     """Parts of a video whose frames are shown at `times`: where each starts and ends, its first frame and its last + 1.
 
     Parts in which no frame begins to be shown are left out.
+
+    Args:
+        every: seconds that each has, or where all but the first begin; None for one part.
     """
     end = times[-1] + (times[-1] - times[-2] if len(times) > 1 else 0.0)
     if every is None:
         return [(0.0, end, 0, len(times))]
+    if not isinstance(every, float | int):
+        starts = [0.0, *every]
+        firsts = [0, *(bisect_left(times, start - 1e-6) for start in every), len(times)]
+        bounds = zip(starts, [*every, end], firsts, firsts[1:], strict=False)
+        return [(start, stop, first, last) for start, stop, first, last in bounds if first < last]
     most = max(0, math.ceil(end / every - 0.25) - 1)  # the number of the last part
     found, first = [], 0
     while first < len(times):

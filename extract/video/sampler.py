@@ -59,7 +59,7 @@ class Sampler:
         whole = list(self.parts(item, None))
         return (whole[0].images, whole[0].times) if whole else None
 
-    def parts(self, item: Item, every: float | None) -> Iterator[frames.Part]:
+    def parts(self, item: Item, every: float | str | None) -> Iterator[frames.Part]:
         """The parts of a video, see `frames.parts`; a failure more, where it can't be read on. Errors as for `read`."""
         name, digest = item
         path = self.paths.get(name)

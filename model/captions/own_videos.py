@@ -76,7 +76,7 @@ def make_rows(
     decode: Any,
     section: Any,
     ended: Callable[[Path, int, str | None], object],
-    every: float | None = None,
+    every: float | str | None = None,
 ) -> Iterator[tuple[Clip, Rows]]:
     """The rows of videos, as they are made from their files; what comes next is decoded meanwhile.
 
@@ -85,7 +85,7 @@ def make_rows(
         decode, section: the sections [decode] and [encoder], by which frames are sampled, and how many are a batch.
         ended: is told of each file, when it is decoded, how many clips it has, and why there are no more, if that is
             an error. It is called from another thread.
-        every: seconds that a clip has; None for a whole video as one.
+        every: seconds that a clip has, or `scenes`; None for a whole video as one.
     """
     held = max(1, min(DECODED_AHEAD, MOST_DECODED // (3 * section.pixels**2 * decode.frames)))
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from videos import LIMITS, SETTINGS, full_decode, synthetic
+from videos import LIMITS, SETTINGS, full_decode, run_ffmpeg, synthetic
 
 from videocap.extract.video.decode import decode
+from videocap.extract.video.demux import VideoError
 from videocap.extract.video.frames import choose, divide, parts, read
 
 GOOD = [
@@ -166,3 +167,25 @@ def test_as_many_frames_as_no_argument_can_name(tmp_path, prober):
     alone = list(decode(clip, stream, [wanted[i] for i in some], timeout=120, max_pixels=10**6))
     for place, frame in zip(some, alone, strict=True):
         assert np.array_equal(given[place], frame)
+
+
+def test_scenes_begin_where_the_picture_changes(tmp_path, prober):
+    colours, lengths = ["black", "white", "black", "white"], [2.0, 3.0, 2.0, 0.4]  # the last is too short for a scene
+    inputs = [f"color={c}:size=64x48:rate=25:duration={n}" for c, n in zip(colours, lengths, strict=True)]
+    arguments = [part for one in inputs for part in ("-f", "lavfi", "-i", one)]
+    clip = tmp_path / "a.mp4"
+    joined = "".join(f"[{n}:v]" for n in range(4)) + "concat=n=4[v]"
+    run_ffmpeg(*arguments, "-filter_complex", joined, "-map", "[v]", "-pix_fmt", "yuv420p", "-g", "25", clip)
+    found = list(parts(clip, prober, "scenes", **SETTINGS | {"frames": 3}))
+    assert [round(part.start, 2) for part in found] == [0.0, 2.0, 5.0]
+    assert [round(part.end, 2) for part in found] == [2.0, 5.0, 7.4]
+    assert [part.images[0].mean() > 127 for part in found] == [False, True, False]
+    for part in found:
+        assert ((part.start <= part.times + 1e-4) & (part.times < part.end)).all()
+    (whole,) = parts(synthetic(tmp_path / "b.mp4", "-pix_fmt yuv420p"), prober, "scenes", **SETTINGS)
+    assert (whole.start, round(whole.end, 2)) == (0.0, 2.0)
+
+
+def test_scenes_of_what_stores_no_times_are_not_told(tmp_path, prober):
+    with pytest.raises(VideoError, match="its scenes can't be told"):
+        list(parts(synthetic(tmp_path / "a.avi", "-c:v mpeg4"), prober, "scenes", **SETTINGS))
