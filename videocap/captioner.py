@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from videocap.pipeline.stores.store import Index
 
 FEW = 8  # videos that need no progress bar
+SOON = 16  # videos that are written together: the first are told while others are still looked at
 
 
 class VideoCaptioner:
@@ -161,8 +162,10 @@ class VideoCaptioner:
                 f"{self.folder}: was trained on features that other code made, so those of a video can't be made here: "
                 "give it features (from_features), or caption with a model that was trained on videos"
             )
-        if nbest < 1 or (isinstance(every, float | int) and not every > 0):
-            raise ValueError(f"nbest is 1 or more, not {nbest}, and parts are longer than nothing, not {every} s")
+        if nbest < 1:
+            raise ValueError(f"nbest is 1 or more, not {nbest}")
+        if every is not None and every != "scenes" and not (isinstance(every, float | int) and every > 0):
+            raise ValueError(f"every is a number of seconds, or scenes, not {every!r}")
         given = [videos] if isinstance(videos, str | os.PathLike) else videos
         order = [one for path in given for one in files_of(Path(path))]
         files = list(dict.fromkeys(file for file, error in order if not error))
@@ -174,7 +177,8 @@ class VideoCaptioner:
 
         head, told = 0, 0  # the file to be told next, and how many of its clips have been
         waiting: list[tuple[Clip, Rows, bool]] = []
-        made = ahead(lambda stopped: self._rows(files, end, every), self.generate.batch_size)
+        size = min(self.generate.batch_size, SOON)
+        made = ahead(lambda stopped: self._rows(files, end, every), size)
         with (
             closing(made),
             tqdm(total=len(order), desc="caption", unit="video", disable=None if len(files) > FEW else True) as bar,
@@ -182,7 +186,7 @@ class VideoCaptioner:
             for one in chain(made, [None]):
                 if one is not None:
                     waiting.append(one)
-                if waiting and (one is None or len(waiting) == self.generate.batch_size):
+                if waiting and (one is None or len(waiting) == size):
                     for captioned, clip in zip(
                         self._captioned(waiting, nbest, every is not None), waiting, strict=True
                     ):

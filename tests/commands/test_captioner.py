@@ -250,6 +250,11 @@ def test_long_videos_are_captioned_part_by_part_and_several_captions_can_be_aske
     assert captioner([file])[0].caption not in drawn
     with pytest.raises(ValueError, match="top_p"):
         captioner.write_by(top_p=2.0)
+    for wrong in ("scene", 0, -1.0):
+        with pytest.raises(ValueError, match="every is a number of seconds, or scenes, not"):
+            captioner(file, every=wrong)
+    with pytest.raises(ValueError, match="nbest is 1 or more"):
+        captioner(file, nbest=0)
 
 
 @pytest.mark.slow
