@@ -31,7 +31,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests" / "helpers"))
 sys.path.append(str(Path(__file__).parents[1] / "tests" / "model" / "captions"))
 from test_search import reference
 
-FRAMES, WIDTH, WORDS = 20, 512, 10_000
+FRAMES, WIDTH, WORDS, LONG = 20, 512, 10_000, 12
 
 
 def captioner() -> Captioner:
@@ -47,6 +47,30 @@ def captioner() -> Captioner:
 
 
 @torch.inference_mode()
+def step_and_pass(model: Captioner, features: torch.Tensor, beam: int, rounds: int) -> tuple[float, float]:
+    """Seconds of one word more for all hypotheses, and of reading all their words at once."""
+    memory = model.encode(features, torch.ones(features.shape[:2], dtype=torch.bool))
+    words = torch.randint(4, WORDS, (len(features), beam, LONG))
+    cache = model.start(memory, CAPTION)
+    for place in range(LONG - 1):
+        model.step(CAPTION, words[:, :, place], cache)
+    before = cache.length, list(cache.past)
+
+    def step() -> None:
+        cache.length, cache.past[:] = before[0], before[1]
+        model.step(CAPTION, words[:, :, -1], cache)
+
+    texts = torch.cat((words.flatten(0, 1), torch.full((len(features) * beam, 1), EOS)), 1)
+    owners = torch.arange(len(features)).repeat_interleave(beam)
+
+    def whole() -> None:
+        hidden = model.hidden(memory, CAPTION, Packed.of(texts), owners)
+        model.logits(hidden[LONG - 1 :: LONG])
+
+    seconds = medians({"step": step, "whole": whole}, rounds)
+    return seconds["step"], seconds["whole"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--videos", type=int, default=512)
@@ -85,6 +109,8 @@ def main() -> None:
     print(f"of {chosen.plain} by the reference, {same} are the same")
     print(f"batched and cached              {ours:7.2f} captions/s")
     print(f"reference                       {theirs:7.2f} captions/s: batched / this {ours / theirs:.1f}")
+    step, whole = step_and_pass(model, features[: options.batch_size], beam, chosen.rounds)
+    print(f"the last of {LONG} words with what is known, over a pass through all of them: {step / whole:.3f}")
     print(f"reference, the model alone      {least:7.2f} captions/s: batched / this {ours / least:.1f}")
 
 
