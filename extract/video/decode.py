@@ -94,16 +94,7 @@ def list_frames(path: str | os.PathLike, stream: Stream, *, timeout: float, max_
         VideoError: if ffmpeg does not decode it to its end in time.
     """
     video = _video(path, stream, max_pixels)
-    # one line a frame, without its pixels
-    output = _output(video, format="framecrc", vcodec="wrapped_avframe", enc_time_base="demux")
-    pts = []
-    with closing(_Decoder(output, path, timeout)) as decoder:
-        while line := decoder.pipe.readline(1000):
-            if not line.startswith(b"#"):
-                pts.append(int(line.split(b",")[2]))
-            if len(pts) > MAX_FRAMES:
-                raise VideoError(f"has more than {MAX_FRAMES} frames")
-        decoder.finish(len(pts), 1)
+    pts = _timestamps(video, path, timeout, least=1)
     ascending = all(a < b for a, b in pairwise(pts))
     return replace(stream, pts=sorted(pts), numbered=stream.numbered or not ascending, spare=[], order=[], entries=[])
 
@@ -117,15 +108,22 @@ def cuts(path: str | os.PathLike, stream: Stream, *, timeout: float, max_pixels:
         VideoError: if ffmpeg does not decode them in time.
     """
     small = _video(path, stream, max_pixels, skip_frame="nokey").filter("scale", *SMALL)
-    video = small.filter("select", f"gt(scene,{UNLIKE})")
+    return _timestamps(small.filter("select", f"gt(scene,{UNLIKE})"), path, timeout, least=0)
+
+
+def _timestamps(video, path: str | os.PathLike, timeout: float, least: int) -> list[int]:
+    """The timestamps of the frames of ffmpeg-python's `video`, of which there must be at least so many."""
+    # one line a frame, without its pixels
     output = _output(video, format="framecrc", vcodec="wrapped_avframe", enc_time_base="demux")
-    found = []
+    pts = []
     with closing(_Decoder(output, path, timeout)) as decoder:
         while line := decoder.pipe.readline(1000):
             if not line.startswith(b"#"):
-                found.append(int(line.split(b",")[2]))
-        decoder.finish(len(found), 0)
-    return found
+                pts.append(int(line.split(b",")[2]))
+            if len(pts) > MAX_FRAMES:
+                raise VideoError(f"has more than {MAX_FRAMES} frames")
+        decoder.finish(len(pts), least)
+    return pts
 
 
 def spans(entries: Sequence[int], indices: Sequence[int]) -> list[tuple[int, list[int]]]:
