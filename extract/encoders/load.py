@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import warnings
 import zipfile
@@ -16,6 +15,7 @@ from videocap.extract.config import MODELS, OPENAI_MODELS
 from videocap.extract.device import Precision, resolve
 from videocap.extract.encoders import openai_clip, resnet
 from videocap.extract.encoders.encoder import Encoder
+from videocap.extract.files import sha256
 
 # Each is a module with FORMAT (what its checkpoints are called), NAMES (of models that `download` finds), `recognises`
 # (state dicts of it), `build` (the module of one, in fp32, or any error) and `encoder` (of such a module). The first
@@ -56,9 +56,8 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             state = load_file(path)  # whose sizes are checked against the file's
         elif _is_torchscript(path):
             # such an archive is a program: only OpenAI's own are run
-            with open(path, "rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() not in {sha for sha, _ in OPENAI_MODELS.values()}:
-                    raise ValueError("a TorchScript program, and not OpenAI's own; save its state_dict() instead")
+            if sha256(path) not in {sha for sha, _ in OPENAI_MODELS.values()}:
+                raise ValueError("a TorchScript program, and not OpenAI's own; save its state_dict() instead")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch would rather have no such archives
                 state = torch.jit.load(path, map_location="cpu").state_dict()

@@ -14,8 +14,12 @@ from bisect import bisect_left
 from dataclasses import asdict, dataclass, field
 
 # Containers that hold their own frames. Playlists, concatenations and image sequences name other files: they stay out.
-STILLS = "jpeg_pipe,png_pipe,webp_pipe"  # a single picture each, as which it is opened whatever its file is called
-FORMATS = f"mov,matroska,avi,asf,flv,mpeg,mpegts,ogg,gif,{STILLS}"
+STILLS = (
+    "jpeg_pipe",
+    "png_pipe",
+    "webp_pipe",
+)  # a single picture each, as which it is opened whatever its file is called
+FORMATS = f"mov,matroska,avi,asf,flv,mpeg,mpegts,ogg,gif,{','.join(STILLS)}"
 UNTIMED = {"avi"}  # stores no presentation times: each reader guesses others
 # Where a packet marked as a key frame is one, so that decoding can begin there; of H.264 and HEVC that is looked at.
 SEEKABLE_FORMATS, SEEKABLE = {"mov", "matroska"}, {"h264", "hevc", "vp8", "vp9", "av1"}

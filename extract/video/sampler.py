@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from videocap.extract.config import DecodeConfig, EncoderConfig
 from videocap.extract.corpus import video_files
+from videocap.extract.files import sha256
 from videocap.extract.video import frames
 from videocap.extract.video.demux import VideoError
 from videocap.extract.video.probe import Prober, check_file
@@ -68,9 +68,7 @@ class Sampler:
         wrong, same, before = "", True, os.stat(path)
         try:
             check_file(path)  # or a pipe would be waited for
-            if digest:
-                with open(path, "rb") as file:
-                    same = hashlib.file_digest(file, "sha256").hexdigest() == digest
+            same = not digest or sha256(path) == digest
             yield from frames.parts(path, self.prober, every, **self.settings)
         except VideoError as error:
             wrong = str(error)
