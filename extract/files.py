@@ -7,6 +7,8 @@ import hashlib
 import os
 import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -14,6 +16,17 @@ def check_regular(path: Path) -> None:
     """Raise OSError unless it is a regular file: a pipe or a device could be read without end."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise OSError(errno.EINVAL, "is not a regular file", os.fspath(path))
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raise ValueError, which names the file or folder that is written here, if its disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ValueError(f"{path} can't be written: {error.strerror}; make room, and run it again") from error
 
 
 def sha256(path: Path) -> str:

@@ -16,6 +16,7 @@ from typing import TextIO
 from videocap.captioned import ALONE, SUBTITLES, TOGETHER, CaptionedVideo
 from videocap.captioner import VideoCaptioner
 from videocap.command_line import DEFAULT_CONFIG
+from videocap.extract.files import writing
 from videocap.pipeline.words import printable
 
 
@@ -74,7 +75,8 @@ def _write(form: str, output: Path | None, found: Iterable[CaptionedVideo], bad:
             bad.append(one) if one.error else of.setdefault(one.video, []).append(one)
         taken: set[Path] = set()
         for video, cues in of.items():
-            _free(video, output, form, taken).write_text(SUBTITLES[form](cues), encoding="utf-8")
+            with writing(output):
+                _free(video, output, form, taken).write_text(SUBTITLES[form](cues), encoding="utf-8")
         return
     with _opened(output) as file:
         good: list[CaptionedVideo] = []
@@ -101,7 +103,7 @@ def _opened(output: Path | None) -> Iterator[TextIO]:
     output.parent.mkdir(parents=True, exist_ok=True)
     aside = output.with_name(f".{output.name}.{uuid.uuid4().hex}")
     try:
-        with aside.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        with writing(output), aside.open("w", encoding="utf-8", errors="backslashreplace") as file:
             yield file
         aside.replace(output)
     finally:

@@ -292,7 +292,7 @@ class VideoCaptioner:
     def _embed(self) -> Encoder:
         from videocap.model.captions.own_videos import load_encoder
 
-        return load_encoder(self.about.encoder, self._weights(), self.encoder)
+        return load_encoder(self.about, self._weights(), self.encoder)
 
     def _weights(self) -> str | Path:
         from videocap.model.captions.own_videos import find_weights

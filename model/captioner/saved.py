@@ -168,6 +168,8 @@ def read(folder: Path) -> About:
             raise ValueError(f"{path}: {name} = {value} is more than any captioner needs ({MOST[name]}): it is refused")
     if len({network.file for network in about.networks}) < len(about.networks):
         raise ValueError(f"{path}: names a file of weights twice")
+    if len({network.d_in for network in about.networks}) > 1:
+        raise ValueError(f"{path}: its networks see features of different widths, so they can't write together")
     if about.encoder and about.decode and 3 * about.encoder.pixels**2 * about.decode.frames > MOST_FRAMES:
         raise ValueError(f"{path}: {about.decode.frames} frames of {about.encoder.pixels} pixels are more than 1 GB")
     return about

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from videocap.extract.encoders import load
-from videocap.extract.files import check_regular, sha256
+from videocap.extract.files import check_regular, sha256, writing
 from videocap.extract.json_files import load_json
 from videocap.model.captioner import folder, saved
 from videocap.model.config import GenerateConfig
@@ -42,27 +42,28 @@ def export(
     about = saved.read(source)
     if generate:
         about = about.model_copy(update={"generate": generate.deciding()})
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    work.mkdir()
-    try:
-        for name in (saved.VOCABULARY, *(network.file for network in about.networks)):
-            shutil.copyfile(source / name, work / name)
-        if about.encoder and about.encoder.file_sha256:
-            shutil.copyfile(source / saved.ENCODER, work / saved.ENCODER)
-            if sha256(work / saved.ENCODER) != about.encoder.file_sha256:
-                raise ValueError(f"{source / saved.ENCODER} is not the file that config.json names: copy it again")
-        elif encoder:
-            about = folder.add_encoder(work, about, load.find(str(encoder)))
-        saved.write(work, about)
-        text = card(target.name, about.model_dump(mode="json"), _scores(source / "scores.json"))
-        (work / "README.md").write_text(text, encoding="utf-8")
-        saved.load(work)  # what can't be loaded here, can't be there
-        if target.exists():
-            target.rmdir()
-        work.rename(target)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        work.mkdir()
+        try:
+            for name in (saved.VOCABULARY, *(network.file for network in about.networks)):
+                shutil.copyfile(source / name, work / name)
+            if about.encoder and about.encoder.file_sha256:
+                shutil.copyfile(source / saved.ENCODER, work / saved.ENCODER)
+                if sha256(work / saved.ENCODER) != about.encoder.file_sha256:
+                    raise ValueError(f"{source / saved.ENCODER} is not the file that config.json names: copy it again")
+            elif encoder:
+                about = folder.add_encoder(work, about, load.find(str(encoder)))
+            saved.write(work, about)
+            text = card(target.name, about.model_dump(mode="json"), _scores(source / "scores.json"))
+            (work / "README.md").write_text(text, encoding="utf-8")
+            saved.load(work)  # what can't be loaded here, can't be there
+            if target.exists():
+                target.rmdir()
+            work.rename(target)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def _scores(path: Path) -> dict[str, Any]:

@@ -142,21 +142,26 @@ def find_weights(folder: Path, of: saved.Encoder, file: str | os.PathLike | None
     return path
 
 
-def load_encoder(of: saved.Encoder, weights: str | Path, section: Any) -> Encoder:
+def load_encoder(about: saved.About, weights: str | Path, section: Any) -> Encoder:
     """The encoder, as precise as it was for the training, where that was on a device of this kind.
 
     Args:
-        of: what config.json says of it.
-        weights: its name or file.
+        about: config.json.
+        weights: the encoder's name or file.
         section: as [encoder]; precision "auto" is filled in.
+
+    Raises:
+        ValueError: if it is none, or not of the size that the captioner takes.
     """
     kind = resolve(section.device, "fp32").device.type
-    words = [how.split() for how in of.computed]  # such as "cuda:1 fp16 compiled"
+    words = [how.split() for how in about.encoder.computed]  # such as "cuda:1 fp16 compiled"
     told = {how[1] for how in words if len(how) > 1 and how[0].partition(":")[0] == kind}
     if section.precision == "auto" and len(told) == 1:
         section.precision = told.pop()
     encoder = load(weights, section.device, section.precision)
-    encoder.geometry.check(section, of.weights)
+    encoder.geometry.check(section, about.encoder.weights)
+    if encoder.width != about.networks[0].d_in:
+        raise ValueError(f"{weights} gives {encoder.width} numbers a frame, and the captioner takes another number")
     if section.compile:
         encoder.compile(section.batch_size)
     return encoder

@@ -61,6 +61,7 @@ NETWORK = ("networks", 0)
         (("decode",), {"sampling": "fps", "fps": 1e308}, "fps = 1e"),
         (("made_by",), "x\x1b[31m", r"made_by: Value error, has letters that can't be shown"),
         (("networks",), "TWICE", "names a file of weights twice"),
+        (("networks",), "WIDER", "see features of different widths"),
         (("x\ny" * 100,), 1, r"is not the config of a captioner: x\\ny"),
         ((*NETWORK, "decoder", "layers"), 3, r"does not fit config\.json and vocabulary\.json: decoder\.layers\.2"),
         ((*NETWORK, "decoder", "layers"), 10**9, r"layers = 1000000000 is more than any captioner needs \(128\)"),
@@ -80,6 +81,9 @@ NETWORK = ("networks", 0)
 def test_what_config_json_claims_is_checked_before_anything_is_built(folder, path, value, says):
     if value == "TWICE":
         value = 2 * json.loads((folder / "config.json").read_text())["networks"]
+    if value == "WIDER":
+        (one,) = json.loads((folder / "config.json").read_text())["networks"]
+        value = [one, one | {"file": "model-2.safetensors", "d_in": one["d_in"] + 1}]
     change(folder, *path, value=value)
     if says is None:
         assert saved.load(folder)
